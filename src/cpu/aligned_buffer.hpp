@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Uninitialised memory that begins on a multiple of 64 bytes, and sizes that do not overflow.
+#pragma once
+
+#include <cstddef>
+#include <new>
+#include <utility>
+
+namespace npuenc {
+
+constexpr size_t cache_line = 64;
+
+constexpr size_t ceil_div(size_t n, size_t step) {
+    return n / step + (n % step != 0);
+}
+constexpr size_t round_up(size_t n, size_t step) {
+    return ceil_div(n, step) * step;
+}
+
+// a * b for a size in memory: what overflows cannot be allocated either.
+inline size_t size_product(size_t a, size_t b) {
+    size_t product;
+    if (__builtin_mul_overflow(a, b, &product))
+        throw std::bad_alloc();
+    return product;
+}
+
+class AlignedBuffer {
+  public:
+    AlignedBuffer() = default;
+    explicit AlignedBuffer(size_t bytes)
+        : data_(bytes ? ::operator new(bytes, std::align_val_t(cache_line)) : nullptr),
+          bytes_(bytes) {}
+    ~AlignedBuffer() {
+        if (data_)
+            ::operator delete(data_, std::align_val_t(cache_line));
+    }
+    AlignedBuffer(AlignedBuffer&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+
+    void* data() const { return data_; }
+    size_t bytes() const { return bytes_; }
+
+  private:
+    void* data_ = nullptr;
+    size_t bytes_ = 0;
+};
+
+} // namespace npuenc

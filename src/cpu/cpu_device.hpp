@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// The CPU as a device: a thread pool over the micro-kernels of kernels/cpu.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/packed_weight.hpp"
+#include "cpu/thread_pool.hpp"
+#include "cpu/workspace.hpp"
+#include "device/device.hpp"
+#include "kernels/cpu/kernels.h"
+
+namespace npuenc {
+
+// The kernels up to an instruction set, null for the best that the CPU has. Throws Error E_INVALID
+// for an unknown name and E_UNSUPPORTED for one that this CPU lacks.
+npuenc_kernels select_kernels(const char* isa);
+
+// Precision, beyond what the operators' definitions say:
+// - linear in bf16 rounds x to bf16; in int8 it quantises each row of x, symmetrically by its own
+//   greatest magnitude. Sums are in f32 and s32; bias, GELU and addend in f32.
+// - attention in bf16 rounds the probabilities to bf16; in s8 it keeps them in f32 and multiplies
+//   them with v in f32.
+class CpuDevice final : public Device {
+  public:
+    // n_threads 0: default_thread_count(). isa as for select_kernels.
+    CpuDevice(unsigned n_threads, const char* isa);
+
+    npuenc_device_type type() const override { return NPUENC_DEVICE_CPU; }
+    const std::string& name() const override { return name_; }
+    Parallel& parallel() override { return pool_; }
+
+    std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
+                                 const RowReader& rows, const float* bias) override;
+    std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
+                                 const float* bias) override;
+
+    void matmul(const Matmul& shape, const void* a, const void* b, void* c) override;
+    void linear(const Weight& weight, const Linear& shape, const void* x, void* y) override;
+    void attention(const Attention& shape, const void* q, const void* k, const void* v,
+                   void* out) override;
+    void layer_norm(size_t rows, size_t n, const float* x, const float* weight, const float* bias,
+                    float* y) override;
+    void convert(npuenc_dtype type, size_t n, const float* in, void* out) override;
+
+  private:
+    template <class Gemm, class C, class Convert>
+    void multiply_matrices(const Gemm& gemm, const Matmul& shape, const void* a, const void* b,
+                           C* c, Convert&& convert);
+    template <class Kind>
+    void attend(const Attention& shape, const void* q, const void* k, const void* v, void* out);
+
+    const npuenc_kernels kernels_;
+    ThreadPool pool_;
+    std::vector<Scratch> scratch_; // of each thread
+    SharedMemory shared_;
+    std::string name_;
+};
+
+} // namespace npuenc

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Scratch memory that outlives a call, so that calls that repeat allocate nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <mutex>
+#include <vector>
+
+#include "cpu/aligned_buffer.hpp"
+
+namespace npuenc {
+
+// Scratch of one thread of the pool; used inside the bodies of regions only, where a thread number
+// belongs to one body at a time.
+class Scratch {
+  public:
+    enum Slot { a_panels, sums, row, row_scales, staging, narrow, scores, probabilities, n_slots };
+
+    // `count` elements, valid and uninitialised until the slot is asked for again.
+    template <class T>
+    T* get(Slot slot, size_t count) {
+        return static_cast<T*>(get_bytes(slot, size_product(count, sizeof(T))));
+    }
+
+    // Gives back what is too large to keep.
+    void trim() noexcept;
+
+  private:
+    void* get_bytes(Slot slot, size_t bytes);
+
+    std::array<AlignedBuffer, n_slots> slots_;
+};
+
+// Memory shared by the threads during one call. Each call in progress has its own.
+class SharedMemory {
+  public:
+    class Lease {
+      public:
+        Lease(SharedMemory& owner, size_t bytes) : owner_(owner), buffer_(owner.take(bytes)) {}
+        ~Lease() { owner_.give_back(std::move(buffer_)); }
+        Lease(const Lease&) = delete;
+        Lease& operator=(const Lease&) = delete;
+
+        template <class T>
+        T* data() const {
+            return static_cast<T*>(buffer_.data());
+        }
+
+      private:
+        SharedMemory& owner_;
+        AlignedBuffer buffer_;
+    };
+
+  private:
+    AlignedBuffer take(size_t bytes);
+    void give_back(AlignedBuffer buffer) noexcept;
+
+    std::mutex mutex_;
+    std::array<AlignedBuffer, 4> kept_;
+};
+
+} // namespace npuenc

@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Golden tests: real weights and real speech through the npuenc command.
+
+    run.py --npuenc COMMAND          tiny.en on five recordings and base on one, against the
+                                     committed probes; needs nothing but Python
+    run.py --npuenc COMMAND --all    every state of both models against float64, CTranslate2's
+                                     states and words, every file format, random models
+
+Without --fetch nothing is downloaded, and what is absent is skipped: exit status 77 when nothing
+could be run, else 0 when all held and 1 when something did not.
+"""
+
+import argparse
+import array
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import wave
+
+import check_states
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOOLS = HERE.parents[1] / "tools"
+RECORDINGS = pathlib.Path("/usr/share/pocketsphinx/test/data/librivox")
+NAMES = [f"sense_and_sensibility_01_austen_64kb-{number}"
+         for number in ("0870", "0880", "0890", "0920", "0930")]
+SKIPPED = 77
+
+
+class Skip(Exception):
+    """Why nothing can be run."""
+
+
+class Tally:
+    """Prints each check as it is made and counts them."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def check(self, name, faults, detail=""):
+        """A check holds when it found no fault."""
+        faults = list(faults)
+        self.failed += bool(faults)
+        self.passed += not faults
+        print(f"{'FAIL' if faults else 'ok':4}  {name}{': ' + detail if detail else ''}", flush=True)
+        for fault in faults[:8]:
+            print(f"      {fault}", flush=True)
+
+    def skip(self, name, why):
+        self.skipped += 1
+        print(f"skip  {name}: {why}", flush=True)
+
+    def close(self):
+        """The closing line, and the exit status."""
+        print(f"golden: {self.passed} passed, {self.failed} failed, {self.skipped} skipped")
+        if self.failed:
+            return 1
+        return 0 if self.passed else SKIPPED
+
+
+class Encoder:
+    """The command under test."""
+
+    def __init__(self, command, work, threads):
+        self.command, self.work, self.threads = command, work, threads
+
+    def encode(self, model, recording, threads=None):
+        """Path of the states; RuntimeError with the command's own words when it fails."""
+        out = self.work / "states.npy"
+        out.unlink(missing_ok=True)
+        result = subprocess.run(
+            [self.command, "encode", "--model", str(model), "--precision", "f32", "--device", "cpu",
+             "--threads", str(threads or self.threads), "--output", str(out), str(recording)],
+            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace")
+        if result.returncode != 0 or not out.is_file():
+            last = (result.stdout.strip().splitlines() or ["(it said nothing)"])[-1]
+            raise RuntimeError(f"npuenc encode ended with {result.returncode}: {last}")
+        return out
+
+
+def helper(tool, name, fetch):
+    """What a tool of tools/ prints last, or Skip with its words."""
+    result = subprocess.run([sys.executable, str(TOOLS / tool), name,
+                             *([] if fetch else ["--print-path"])], check=False,
+                            stdout=subprocess.PIPE, stderr=None if fetch else subprocess.PIPE,
+                            text=True)
+    if result.returncode != 0:
+        raise Skip((result.stderr or f"tools/{tool} {name} failed").strip().splitlines()[-1])
+    return result.stdout.strip().splitlines()[-1]
+
+
+def model_directory(name, arguments):
+    if arguments.models is None:
+        return pathlib.Path(helper("fetch-model", name, arguments.fetch))
+    directory = arguments.models / name
+    if not (directory / "model.bin").is_file():
+        raise Skip(f"{directory} has no model.bin")
+    return directory
+
+
+def recordings_in(directory):
+    paths = [directory / f"{name}.wav" for name in NAMES]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise Skip(f"{missing[0]} is missing: `apt-get install pocketsphinx-testdata` has it")
+    return paths
+
+
+def guarded(tally, name, work):
+    """Run a check; an error in it is a failure of this check, not the end of all."""
+    try:
+        work()
+    except (RuntimeError, ValueError, OSError) as error:
+        tally.check(name, [str(error)])
+
+
+# --- the quick tests ------------------------------------------------------------------------------
+
+def write_npy(path, shape, values):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode("latin-1")
+                     + values.tobytes())
+
+
+def test_probes(tally, encoder, name, directory, recording):
+    def work():
+        faults, worst = check_states.check_probes(
+            encoder.encode(directory, recording), check_states.load_probes(name, recording))
+        tally.check(f"{name} {recording.stem[-4:]}", faults, f"max abs {worst:.3g} at the probes")
+    guarded(tally, f"{name} {recording.stem[-4:]}", work)
+
+
+def test_threads(tally, encoder, name, directory, recording):
+    def work():
+        one = encoder.encode(directory, recording, threads=1).read_bytes()
+        two = encoder.encode(directory, recording, threads=2).read_bytes()
+        tally.check(f"{name} threads", [] if one == two else
+                    ["states of one thread and of two differ"], "1 and 2 give the same bits")
+    guarded(tally, f"{name} threads", work)
+
+
+def test_probes_can_fail(tally, encoder, name, directory, recording):
+    """States that are wrong in small ways must be told from right ones."""
+    def wrong_states(values, n_state):
+        middle = len(values) // 2 // n_state * n_state
+        swapped = values[:]
+        swapped[middle:middle + n_state] = values[middle + n_state:middle + 2 * n_state]
+        swapped[middle + n_state:middle + 2 * n_state] = values[middle:middle + n_state]
+        yield "zeroed", array.array("f", bytes(4 * len(values)))
+        yield "two frames swapped", swapped
+        yield "off by 0.003", array.array("f", (value + 0.003 for value in values))
+        yield "one frame late", values[:n_state] + values[:-n_state]
+
+    def work():
+        probes = check_states.load_probes(name, recording)
+        shape, values = check_states.read_npy(encoder.encode(directory, recording))
+        path = encoder.work / "wrong.npy"
+        accepted = []
+        for what, wrong in wrong_states(values, probes["n_state"]):
+            write_npy(path, shape, wrong)
+            if not check_states.check_probes(path, probes)[0]:
+                accepted.append(f"accepted states that are {what}")
+        tally.check(f"{name} wrong states are found", accepted)
+    guarded(tally, f"{name} wrong states are found", work)
+
+
+def quick(tally, encoder, arguments, recordings):
+    for name, chosen in (("tiny.en", recordings), ("base", recordings[:1])):
+        try:
+            directory = model_directory(name, arguments)
+        except Skip as why:
+            tally.skip(name, why)
+            continue
+        for recording in chosen:
+            test_probes(tally, encoder, name, directory, recording)
+        if name == "tiny.en":
+            test_threads(tally, encoder, name, directory, recordings[1])
+            test_probes_can_fail(tally, encoder, name, directory, recordings[1])
+
+
+# --- the long tests -------------------------------------------------------------------------------
+
+def enter_environment(fetch):
+    """The long tests go on in the private environment."""
+    try:
+        import ctranslate2  # noqa: F401  pylint: disable=unused-import,import-outside-toplevel
+        return
+    except ImportError:
+        pass
+    python = helper("python-env", "decoder", fetch)
+    os.execv(python, [python, *sys.argv])
+
+
+def summary_of(figures):
+    return "cosine {cosine:.9f}, worst frame {worst_frame:.9f}, max abs {max_abs:.3g}".format(
+        **figures)
+
+
+class Long:
+    """Everything that needs numpy and CTranslate2."""
+
+    def __init__(self, tally, encoder, recordings):
+        # pylint: disable=import-outside-toplevel
+        import numpy
+        import convert
+        import ctranslate2_states
+        import reference
+        import transcript
+        self.np, self.convert, self.reference = numpy, convert, reference
+        self.transcript, self.oracle = transcript, ctranslate2_states
+        self.tally, self.encoder, self.recordings = tally, encoder, recordings
+        self.words = json.loads((HERE / "transcripts.json").read_text("utf-8"))
+
+    def states(self, model, recording):
+        """States by the command, [n_ctx][n_state]."""
+        states = self.np.load(self.encoder.encode(model, recording), allow_pickle=False)
+        return states.reshape(states.shape[-2:])
+
+    def test_model(self, name, directory):
+        """Each recording: float64, CTranslate2's states, CTranslate2's words."""
+        decoder = self.transcript.Decoder(directory)
+        short, _ = self.convert.convert("ctranslate2-one-layer-short", self.encoder.work, directory)
+        for recording in self.recordings:
+            guarded(self.tally, f"{name} {recording.stem[-4:]}",
+                    lambda: self.test_recording(name, directory, decoder, short, recording))
+
+    def test_recording(self, name, directory, decoder, short, recording):
+        label = f"{name} {recording.stem[-4:]}"
+        states = self.states(directory, recording)
+        figures = check_states.compare(states, self.reference.cached_states(directory, recording))
+        self.tally.check(f"{label} float64", check_states.faults_of(figures), summary_of(figures))
+
+        theirs = self.oracle.states_of(decoder, recording)
+        figures = check_states.compare(states, theirs[0].astype(self.np.float64))
+        self.tally.check(f"{label} CTranslate2", check_states.faults_of(figures),
+                         summary_of(figures))
+
+        heard, = decoder.transcribe(states[None])
+        expected = self.words[name][recording.stem]
+        faults = [f"{whose}: {words!r}" for whose, words in
+                  (("CTranslate2 today", decoder.transcribe(theirs)[0]),
+                   ("transcripts.json", expected["transcript"])) if words != heard]
+        errors, words = self.transcript.word_errors(
+            self.transcript.recorded_transcript(recording), heard)
+        self.tally.check(f"{label} words", faults, f"{heard!r}, {errors} of {words} words wrong")
+
+        shuffled = self.np.random.Generator(self.np.random.PCG64(1)).permutation(states)
+        wrong = {"zeroed": self.np.zeros_like(states), "shuffled": shuffled,
+                 "one layer short": self.states(short, recording)}
+        self.tally.check(f"{label} wrong states change the words",
+                         [f"{what} states give the same words" for what, bad in wrong.items()
+                          if decoder.transcribe(bad[None])[0] == heard])
+
+    def test_formats(self, name, directory, forms):
+        """States of every format are right for the weights in the file, and those that hold the
+        same weights give the same bits."""
+        recording = self.recordings[1]
+        first = self.states(directory, recording)
+        exact = {"ggml-f32", "ggml-f16", "safetensors-f32", "safetensors-f16",
+                 "safetensors-f16-sharded", "ctranslate2-f32", "ctranslate2-f16"}
+
+        def work(form):
+            with tempfile.TemporaryDirectory(dir=self.encoder.work) as out:
+                path, model = self.convert.convert(form, out, directory)
+                states = self.states(path, recording)
+            if form in exact:
+                self.tally.check(f"{name} {form}", [] if self.np.array_equal(states, first) else
+                                 ["other bits than the CTranslate2 model's"], "the same bits")
+                return
+            figures = check_states.compare(states, self.reference.states_of(model, recording))
+            self.tally.check(f"{name} {form}", check_states.faults_of(figures),
+                             summary_of(figures))
+
+        for form in forms:
+            guarded(self.tally, f"{name} {form}", lambda form=form: work(form))
+
+    def test_random(self, shape, recording):
+        """Random weights in other shapes, as GGML f16 and as safetensors f32."""
+        def work(form):
+            with tempfile.TemporaryDirectory(dir=self.encoder.work) as out:
+                path, model = self.convert.convert(form, out, random=shape)
+                states = self.states(path, recording)
+            figures = check_states.compare(states, self.reference.states_of(model, recording))
+            self.tally.check(f"random {shape} {form}", check_states.faults_of(figures),
+                             summary_of(figures))
+
+        for form in ("ggml-f16", "safetensors-f32"):
+            guarded(self.tally, f"random {shape} {form}", lambda form=form: work(form))
+
+    def test_probe_files(self, name, directory):
+        """The committed probes are what reference.py makes."""
+        expected = json.loads((HERE / f"{name}.json").read_text("utf-8"))
+        found = self.reference.probe_file(name, directory, self.recordings)
+        self.tally.check(f"{name}.json is reproduced",
+                         self.reference.differences(expected, found))
+
+
+def first_samples(recording, count, path):
+    """The beginning of a recording as a WAV file of its own."""
+    with wave.open(str(recording), "rb") as source, wave.open(str(path), "wb") as out:
+        out.setparams(source.getparams())
+        out.writeframes(source.readframes(count))
+    return path
+
+
+def everything(tally, encoder, arguments, recordings):
+    directories = {name: model_directory(name, arguments) for name in ("tiny.en", "base")}
+    quick(tally, encoder, arguments, recordings)
+    long = Long(tally, encoder, recordings)
+    for name, directory in directories.items():
+        long.test_probe_files(name, directory)
+        long.test_model(name, directory)
+    forms = [form for form in long.convert.FORMATS if form != "ctranslate2-one-layer-short"]
+    long.test_formats("tiny.en", directories["tiny.en"], forms)
+    long.test_formats("base", directories["base"], ["ggml-f16", "safetensors-f16"])
+    long.test_random("large-v3", recordings[1])
+    # A window of 149 states takes 47,680 samples.
+    long.test_random("odd", first_samples(recordings[1], 39999, encoder.work / "begin.wav"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Golden tests of the npuenc command.")
+    parser.add_argument("--npuenc", required=True, help="the command under test")
+    parser.add_argument("--models", type=pathlib.Path,
+                        help="directory with tiny.en/ and base/ (default: tools/fetch-model's cache)")
+    parser.add_argument("--recordings", type=pathlib.Path, default=RECORDINGS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--all", action="store_true", help="the long tests too")
+    parser.add_argument("--fetch", action="store_true", help="download what is missing")
+    arguments = parser.parse_args()
+    try:
+        recordings = recordings_in(arguments.recordings)
+        if arguments.all:
+            enter_environment(arguments.fetch)
+        with tempfile.TemporaryDirectory(prefix="npuenc-golden-") as work:
+            tally = Tally()
+            encoder = Encoder(arguments.npuenc, pathlib.Path(work), arguments.threads)
+            (everything if arguments.all else quick)(tally, encoder, arguments, recordings)
+            return tally.close()
+    except Skip as why:
+        print(f"skipped: {why}")
+        return SKIPPED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

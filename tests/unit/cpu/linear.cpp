@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: MIT
+// Linear layers against their definition in float64.
+#include "support.hpp"
+
+using namespace npuenc;
+
+namespace {
+
+struct Case {
+    size_t rows, n_in, n_out;
+    bool bias, gelu, addend;
+    size_t ldx_gap = 0, ldy_gap = 0, ld_addend_gap = 0;
+};
+
+const Case cases[] = {
+    {1, 1, 1, true, false, false},
+    {1, 64, 33, false, false, false},
+    {3, 7, 5, true, true, true, 2, 3, 4},
+    {17, 100, 65, true, false, true, 1, 0, 5},
+    {15, 384, 97, false, true, false, 0, 7},
+    {130, 257, 130, true, true, true, 3, 1, 2},
+    {29, 1100, 50, true, false, false},       // more than a segment of k in f32
+    {5, 4200, 70, true, false, true, 9},      // and in every type
+    {40, 65, 1700, true, true, false, 0, 11}, // more than a chunk of columns
+};
+
+double gelu(double y) {
+    return y / 2 * (1 + std::erf(y / std::sqrt(2.0)));
+}
+
+struct Problem {
+    Case shape;
+    size_t ldx, ldy, ld_addend;
+    std::vector<float> x, w, bias, addend;
+
+    explicit Problem(const Case& c) : shape(c) {
+        Random random(static_cast<uint32_t>(c.rows * 31 + c.n_in * 7 + c.n_out));
+        ldx = c.n_in + c.ldx_gap;
+        ldy = c.n_out + c.ldy_gap;
+        ld_addend = c.n_out + c.ld_addend_gap;
+        x = random.reals(c.rows * ldx);
+        w = random.reals(c.n_out * c.n_in);
+        bias = random.reals(c.n_out);
+        addend = random.reals(c.rows * ld_addend);
+    }
+
+    Linear linear(npuenc_dtype x_type = NPUENC_F32, npuenc_dtype y_type = NPUENC_F32) const {
+        Linear linear{};
+        linear.x_type = x_type;
+        linear.y_type = y_type;
+        linear.rows = shape.rows;
+        linear.ldx = ldx;
+        linear.ldy = ldy;
+        linear.gelu = shape.gelu;
+        linear.addend = shape.addend ? addend.data() : nullptr;
+        linear.ld_addend = ld_addend;
+        return linear;
+    }
+
+    std::unique_ptr<Weight> pack(CpuDevice& device, npuenc_precision precision) const {
+        return device.pack(shape.n_out, shape.n_in, precision, reader_of(w, shape.n_in),
+                           shape.bias ? bias.data() : nullptr);
+    }
+
+    // The result for one element, and how far f32 arithmetic may be from it: n_in products and
+    // sums and the bias, each rounded (Higham's gamma); GELU, whose slope is below 1.13, within
+    // 1e-6 max(1, |y|); the addend, rounded.
+    double expected(const float* x_values, const float* w_values, size_t row, size_t col,
+                    double& bound) const {
+        double sum = 0, magnitude = 0;
+        for (size_t k = 0; k < shape.n_in; ++k) {
+            const double product = static_cast<double>(x_values[row * ldx + k]) *
+                                   static_cast<double>(w_values[col * shape.n_in + k]);
+            sum += product;
+            magnitude += std::fabs(product);
+        }
+        if (shape.bias) {
+            sum += static_cast<double>(bias[col]);
+            magnitude += std::fabs(static_cast<double>(bias[col]));
+        }
+        bound = gamma_f32(shape.n_in + 1) * magnitude;
+        return finish(sum, row, col, bound);
+    }
+
+    double finish(double y, size_t row, size_t col, double& bound) const {
+        if (shape.gelu) {
+            y = gelu(y);
+            bound = 1.13 * bound + 1e-6 * std::fmax(1, std::fabs(y));
+        }
+        if (shape.addend) {
+            y += static_cast<double>(addend[row * ld_addend + col]);
+            bound += unit_f32 * (std::fabs(y) + bound);
+        }
+        return y;
+    }
+};
+
+constexpr float untouched = 12345;
+
+void check_gaps(const Problem& problem, const std::vector<float>& y) {
+    for (size_t row = 0; row < problem.shape.rows; ++row)
+        for (size_t col = problem.shape.n_out; col < problem.ldy; ++col)
+            assert_true(y[row * problem.ldy + col] == untouched);
+}
+
+void f32_is_right() {
+    with_each_isa([](CpuDevice& device) {
+        for (const Case& c : cases) {
+            const Problem problem(c);
+            const auto weight = problem.pack(device, NPUENC_PRECISION_F32);
+            assert_int_equal(weight->n_out(), c.n_out);
+            assert_int_equal(weight->n_in(), c.n_in);
+            assert_true(weight->bytes() >= c.n_out * c.n_in * sizeof(float));
+            std::vector<float> y(c.rows * problem.ldy, untouched);
+            device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+            for (size_t row = 0; row < c.rows; ++row)
+                for (size_t col = 0; col < c.n_out; ++col) {
+                    double bound;
+                    const double expected =
+                        problem.expected(problem.x.data(), problem.w.data(), row, col, bound);
+                    assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound,
+                                device.name().c_str(), row, col);
+                }
+            check_gaps(problem, y);
+        }
+    });
+}
+
+// As f32, of operands rounded to bf16, whose products are exact in f32.
+void bf16_is_right() {
+    with_each_isa([](CpuDevice& device) {
+        for (const Case& c : cases) {
+            const Problem problem(c);
+            const auto weight = problem.pack(device, NPUENC_PRECISION_BF16);
+            std::vector<float> x = problem.x, w = problem.w;
+            for (float& value : x)
+                value = from_bf16(to_bf16(value));
+            for (float& value : w)
+                value = from_bf16(to_bf16(value));
+            std::vector<float> y(c.rows * problem.ldy, untouched);
+            device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+            for (size_t row = 0; row < c.rows; ++row)
+                for (size_t col = 0; col < c.n_out; ++col) {
+                    double bound;
+                    const double expected = problem.expected(x.data(), w.data(), row, col, bound);
+                    assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound,
+                                device.name().c_str(), row, col);
+                }
+            check_gaps(problem, y);
+        }
+    });
+}
+
+struct Quantised {
+    std::vector<int8_t> values;
+    std::vector<float> scales;
+
+    Quantised(const std::vector<float>& rows, size_t n_rows, size_t n, size_t ld)
+        : values(n_rows * n), scales(n_rows) {
+        for (size_t row = 0; row < n_rows; ++row) {
+            float absmax = 0;
+            for (size_t i = 0; i < n; ++i)
+                absmax = std::fmax(absmax, std::fabs(rows[row * ld + i]));
+            scales[row] = absmax / 127.0f;
+            const float multiplier = absmax > 0 ? 127.0f / absmax : 0;
+            for (size_t i = 0; i < n; ++i)
+                values[row * n + i] =
+                    static_cast<int8_t>(std::nearbyint(rows[row * ld + i] * multiplier));
+        }
+    }
+};
+
+// The integers are exact; three roundings make a real of a sum, a fourth adds the bias.
+void check_int8(const Problem& problem, const Quantised& x, const Quantised& w,
+                const std::vector<float>& y, const char* what) {
+    const Case& c = problem.shape;
+    for (size_t row = 0; row < c.rows; ++row)
+        for (size_t col = 0; col < c.n_out; ++col) {
+            int64_t sum = 0;
+            for (size_t k = 0; k < c.n_in; ++k)
+                sum += x.values[row * c.n_in + k] * w.values[col * c.n_in + k];
+            double expected = static_cast<double>(sum) * static_cast<double>(x.scales[row]) *
+                              static_cast<double>(w.scales[col]);
+            double bound = gamma_f32(4) * std::fabs(expected);
+            if (c.bias) {
+                expected += static_cast<double>(problem.bias[col]);
+                bound += gamma_f32(1) * std::fabs(static_cast<double>(problem.bias[col]));
+            }
+            expected = problem.finish(expected, row, col, bound);
+            assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound, what, row,
+                        col);
+        }
+}
+
+void int8_is_right() {
+    with_each_isa([](CpuDevice& device) {
+        for (const Case& c : cases) {
+            Problem problem(c);
+            // A row of zeros among the weights and among the inputs, where there is another.
+            if (c.n_out > 1)
+                std::fill_n(problem.w.begin() + static_cast<ptrdiff_t>(c.n_in), c.n_in, 0.0f);
+            if (c.rows > 2)
+                std::fill_n(problem.x.begin() + static_cast<ptrdiff_t>(2 * problem.ldx), c.n_in,
+                            0.0f);
+            const auto weight = problem.pack(device, NPUENC_PRECISION_INT8);
+            std::vector<float> y(c.rows * problem.ldy, untouched);
+            device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+            const Quantised x(problem.x, c.rows, c.n_in, problem.ldx);
+            const Quantised w(problem.w, c.n_out, c.n_in, c.n_in);
+            check_int8(problem, x, w, y, device.name().c_str());
+            check_gaps(problem, y);
+
+            // The same weight as integers, with a gap between rows.
+            const size_t ld = c.n_in + 3;
+            std::vector<int8_t> spaced(c.n_out * ld, 99);
+            for (size_t row = 0; row < c.n_out; ++row)
+                std::copy_n(w.values.begin() + static_cast<ptrdiff_t>(row * c.n_in), c.n_in,
+                            spaced.begin() + static_cast<ptrdiff_t>(row * ld));
+            const auto given =
+                device.pack(c.n_out, c.n_in, Int8Rows{spaced.data(), ld, w.scales.data()},
+                            c.bias ? problem.bias.data() : nullptr);
+            assert_int_equal(given->precision(), NPUENC_PRECISION_INT8);
+            std::vector<float> again(y.size(), untouched);
+            device.linear(*given, problem.linear(), problem.x.data(), again.data());
+            assert_memory_equal(y.data(), again.data(), y.size() * sizeof(float));
+        }
+    });
+}
+
+// Magnitudes whose reciprocal overflows become zeros, not NaN.
+void int8_takes_the_smallest_rows() {
+    with_each_isa([](CpuDevice& device) {
+        const std::vector<float> w = {1, -1}, x = {0x1p-140f, -0x1p-149f};
+        const auto weight = device.pack(1, 2, NPUENC_PRECISION_INT8, reader_of(w, 2), nullptr);
+        Linear shape{};
+        shape.x_type = shape.y_type = NPUENC_F32;
+        shape.rows = 1;
+        shape.ldx = 2;
+        shape.ldy = 1;
+        float y = untouched;
+        device.linear(*weight, shape, x.data(), &y);
+        assert_true(y == 0);
+    });
+}
+
+constexpr npuenc_precision precisions[] = {NPUENC_PRECISION_F32, NPUENC_PRECISION_BF16,
+                                           NPUENC_PRECISION_INT8};
+
+// Inputs that are exact in bf16 and f16 give the very results that they give as f32, and results
+// in bf16 and f16 are those in f32, rounded once.
+void converts_at_the_edges() {
+    with_each_isa([](CpuDevice& device) {
+        for (const Case& c : cases) {
+            Problem problem(c);
+            for (float& value : problem.x) // 7 bits of significand
+                value = static_cast<float>(std::lrint(value * 64)) / 64;
+            std::vector<uint16_t> x_bf16 = to_bf16(problem.x), x_f16;
+            for (float value : problem.x)
+                x_f16.push_back(to_f16(value));
+            for (npuenc_precision precision : precisions) {
+                const auto weight = problem.pack(device, precision);
+                std::vector<float> y(c.rows * problem.ldy, untouched);
+                device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+                const std::pair<npuenc_dtype, const void*> inputs[] = {
+                    {NPUENC_F32, problem.x.data()},
+                    {NPUENC_BF16, x_bf16.data()},
+                    {NPUENC_F16, x_f16.data()}};
+                for (const auto& [type, x] : inputs) {
+                    std::vector<float> same(y.size(), untouched);
+                    device.linear(*weight, problem.linear(type), x, same.data());
+                    assert_memory_equal(y.data(), same.data(), y.size() * sizeof(float));
+
+                    std::vector<uint16_t> narrow(y.size(), 0x4242);
+                    device.linear(*weight, problem.linear(type, NPUENC_BF16), x, narrow.data());
+                    for (size_t row = 0; row < c.rows; ++row)
+                        for (size_t col = 0; col < problem.ldy; ++col) {
+                            const size_t i = row * problem.ldy + col;
+                            assert_int_equal(narrow[i], col < c.n_out ? to_bf16(y[i]) : 0x4242);
+                        }
+                    std::fill(narrow.begin(), narrow.end(), uint16_t{0x4242});
+                    device.linear(*weight, problem.linear(type, NPUENC_F16), x, narrow.data());
+                    for (size_t row = 0; row < c.rows; ++row)
+                        for (size_t col = 0; col < problem.ldy; ++col) {
+                            const size_t i = row * problem.ldy + col;
+                            assert_int_equal(narrow[i], col < c.n_out ? to_f16(y[i]) : 0x4242);
+                        }
+                }
+            }
+        }
+    });
+}
+
+// y = f(x) + y, as the residual of a transformer has it.
+void adds_to_y_itself() {
+    with_each_isa([](CpuDevice& device) {
+        for (const Case& c : cases) {
+            Problem problem(c);
+            problem.shape.addend = true;
+            problem.ld_addend = problem.ldy;
+            problem.addend = Random(5).reals(c.rows * problem.ldy);
+            for (npuenc_precision precision : precisions) {
+                const auto weight = problem.pack(device, precision);
+                std::vector<float> apart(problem.addend.size(), untouched);
+                std::vector<float> in_place = problem.addend;
+                Linear shape = problem.linear();
+                device.linear(*weight, shape, problem.x.data(), apart.data());
+                shape.addend = in_place.data();
+                device.linear(*weight, shape, problem.x.data(), in_place.data());
+                for (size_t row = 0; row < c.rows; ++row)
+                    assert_memory_equal(apart.data() + row * problem.ldy,
+                                        in_place.data() + row * problem.ldy,
+                                        c.n_out * sizeof(float));
+            }
+        }
+    });
+}
+
+// A convolution of width 3, stride 2: rows of x overlap, and give what copies of them give.
+void takes_overlapping_rows() {
+    with_each_isa([](CpuDevice& device) {
+        const size_t channels = 23, frames = 101, n_in = 3 * channels, rows = (frames - 3) / 2 + 1;
+        const std::vector<float> x = Random(9).reals(frames * channels);
+        std::vector<float> copied;
+        for (size_t row = 0; row < rows; ++row)
+            copied.insert(copied.end(), x.begin() + static_cast<ptrdiff_t>(row * 2 * channels),
+                          x.begin() + static_cast<ptrdiff_t>(row * 2 * channels + n_in));
+        const Problem problem({rows, n_in, 40, true, true, false});
+        for (npuenc_precision precision : precisions) {
+            const auto weight = problem.pack(device, precision);
+            std::vector<float> y(rows * 40), of_copies(rows * 40);
+            Linear shape = problem.linear();
+            device.linear(*weight, shape, copied.data(), of_copies.data());
+            shape.ldx = 2 * channels;
+            device.linear(*weight, shape, x.data(), y.data());
+            assert_memory_equal(y.data(), of_copies.data(), y.size() * sizeof(float));
+        }
+    });
+}
+
+// Threads, and which rows are computed together, change no bit.
+void is_deterministic() {
+    for (const std::string& isa : usable_isas())
+        for (npuenc_precision precision : precisions) {
+            const Problem problem({331, 1100, 160, true, true, true, 2, 1, 3});
+            std::vector<float> first;
+            for (unsigned n_threads : thread_counts) {
+                const auto owner = std::make_unique<CpuDevice>(n_threads, isa.c_str());
+            CpuDevice& device = *owner;
+                const auto weight = problem.pack(device, precision);
+                std::vector<float> y(problem.shape.rows * problem.ldy, untouched);
+                device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+                if (first.empty())
+                    first = y;
+                assert_memory_equal(first.data(), y.data(), y.size() * sizeof(float));
+
+                for (size_t step : {1, 2, 13, 100}) {
+                    std::vector<float> parts(y.size(), untouched);
+                    for (size_t row = 0; row < problem.shape.rows; row += step) {
+                        Linear shape = problem.linear();
+                        shape.rows = std::min(step, problem.shape.rows - row);
+                        shape.addend += row * problem.ld_addend;
+                        device.linear(*weight, shape, problem.x.data() + row * problem.ldx,
+                                      parts.data() + row * problem.ldy);
+                    }
+                    assert_memory_equal(first.data(), parts.data(), y.size() * sizeof(float));
+                }
+            }
+        }
+}
+
+void takes_no_rows() {
+    CpuDevice device(2, nullptr);
+    const Problem problem({3, 7, 5, true, true, true});
+    for (npuenc_precision precision : precisions) {
+        const auto weight = problem.pack(device, precision);
+        Linear shape = problem.linear();
+        shape.rows = 0;
+        device.linear(*weight, shape, nullptr, nullptr);
+    }
+}
+
+// A reader that fails, as on a truncated file, ends pack with its own error.
+void passes_on_the_error_of_a_reader() {
+    CpuDevice device(3, nullptr);
+    for (npuenc_precision precision : precisions) {
+        npuenc_status status = NPUENC_OK;
+        try {
+            device.pack(
+                500, 10, precision,
+                [](size_t first, size_t count, float* rows) {
+                    if (first <= 333 && 333 < first + count)
+                        throw Error(NPUENC_E_IO, "row 333");
+                    std::fill_n(rows, count * 10, 1.0f);
+                },
+                nullptr);
+        } catch (const Error& error) {
+            status = error.status();
+        }
+        assert_int_equal(status, NPUENC_E_IO);
+    }
+}
+
+void refuses_what_it_cannot_hold() {
+    CpuDevice device(2, nullptr);
+    for (npuenc_precision precision : precisions) {
+        bool refused = false;
+        try {
+            device.pack(
+                SIZE_MAX / 8, SIZE_MAX / 8, precision, [](size_t, size_t, float*) { abort(); },
+                nullptr);
+        } catch (const std::bad_alloc&) {
+            refused = true;
+        }
+        assert_true(refused);
+    }
+}
+
+void refuses_the_weight_of_another_device() {
+    CpuDevice device(1, nullptr), other(1, nullptr);
+    const Problem problem({3, 7, 5, true, true, true});
+    const auto weight = problem.pack(other, NPUENC_PRECISION_F32);
+    std::vector<float> y(3 * 5);
+    npuenc_status status = NPUENC_OK;
+    try {
+        device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+    } catch (const Error& error) {
+        status = error.status();
+    }
+    assert_int_equal(status, NPUENC_E_INVALID);
+}
+
+// Several threads use one device and one weight.
+void serves_several_callers() {
+    CpuDevice device(3, nullptr);
+    const Problem problem({150, 300, 70, true, true, true});
+    for (npuenc_precision precision : precisions) {
+        const auto weight = problem.pack(device, precision);
+        std::vector<float> expected(150 * 70, untouched);
+        device.linear(*weight, problem.linear(), problem.x.data(), expected.data());
+        std::vector<std::vector<float>> y(4, std::vector<float>(150 * 70, untouched));
+        std::vector<std::thread> callers;
+        for (std::vector<float>& result : y)
+            callers.emplace_back([&] {
+                for (int i = 0; i < 10; ++i)
+                    device.linear(*weight, problem.linear(), problem.x.data(), result.data());
+            });
+        for (std::thread& caller : callers)
+            caller.join();
+        for (const std::vector<float>& result : y)
+            assert_memory_equal(result.data(), expected.data(), expected.size() * sizeof(float));
+    }
+}
+
+} // namespace
+
+int main() {
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(guarded<f32_is_right>),
+        cmocka_unit_test(guarded<bf16_is_right>),
+        cmocka_unit_test(guarded<int8_is_right>),
+        cmocka_unit_test(guarded<int8_takes_the_smallest_rows>),
+        cmocka_unit_test(guarded<converts_at_the_edges>),
+        cmocka_unit_test(guarded<adds_to_y_itself>),
+        cmocka_unit_test(guarded<takes_overlapping_rows>),
+        cmocka_unit_test(guarded<is_deterministic>),
+        cmocka_unit_test(guarded<takes_no_rows>),
+        cmocka_unit_test(guarded<passes_on_the_error_of_a_reader>),
+        cmocka_unit_test(guarded<refuses_what_it_cannot_hold>),
+        cmocka_unit_test(guarded<refuses_the_weight_of_another_device>),
+        cmocka_unit_test(guarded<serves_several_callers>),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// What the tests of the CPU device share: cmocka, random operands, bounds of rounding errors.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cpu/cpu_device.hpp"
+#include "error.hpp"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+extern "C" {
+#include <cmocka.h>
+}
+#undef fail // a macro of cmocka; here it is npuenc's
+
+namespace npuenc {
+
+// A small generator of numbers (Marsaglia 2003, xorshift32), the same on every run.
+class Random {
+  public:
+    explicit Random(uint32_t seed) : state_(seed * 2654435761u + 1) {}
+    uint32_t next() {
+        state_ ^= state_ << 13;
+        state_ ^= state_ >> 17;
+        state_ ^= state_ << 5;
+        return state_;
+    }
+    // In [-1, 1).
+    float real() { return static_cast<float>(static_cast<int32_t>(next())) * 0x1p-31f; }
+    std::vector<float> reals(size_t n) {
+        std::vector<float> values(n);
+        for (float& value : values)
+            value = real();
+        return values;
+    }
+    std::vector<int8_t> bytes(size_t n) {
+        std::vector<int8_t> values(n);
+        for (int8_t& value : values)
+            value = static_cast<int8_t>(next() >> 24);
+        return values;
+    }
+
+  private:
+    uint32_t state_;
+};
+
+// Independent of the kernels under test; finite values only.
+inline uint16_t to_bf16(float value) {
+    const uint32_t bits = std::bit_cast<uint32_t>(value);
+    return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+inline float from_bf16(uint16_t value) {
+    return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
+}
+inline std::vector<uint16_t> to_bf16(const std::vector<float>& values) {
+    std::vector<uint16_t> rounded;
+    for (float value : values)
+        rounded.push_back(to_bf16(value));
+    return rounded;
+}
+// To nearest even; finite values only.
+inline uint16_t to_f16(float value) {
+    const double magnitude = std::fabs(static_cast<double>(value));
+    const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
+    const int exponent = std::max(-14, magnitude > 0 ? std::ilogb(magnitude) : -14);
+    const auto significand =
+        static_cast<long>(std::nearbyint(std::ldexp(magnitude, 10 - exponent)));
+    return static_cast<uint16_t>(sign | std::min(0x7c00L, (exponent + 14L) * 1024 + significand));
+}
+
+// Half the distance from 1 to the next number.
+constexpr double unit_f32 = 0x1p-24;
+constexpr double unit_bf16 = 0x1p-8;
+
+// Higham, Accuracy and Stability of Numerical Algorithms, 3.1: n roundings change a value by at
+// most this much, relatively.
+inline double gamma_f32(size_t n) {
+    return static_cast<double>(n) * unit_f32 / (1 - static_cast<double>(n) * unit_f32);
+}
+
+inline void assert_near(double expected, double found, double bound, const char* what, size_t row,
+                        size_t col) {
+    if (std::fabs(expected - found) <= bound)
+        return;
+    std::fprintf(stderr, "%s [%zu][%zu]: expected %.9g, found %.9g, bound %.3g\n", what, row, col,
+                 expected, found, bound);
+    _fail(__FILE__, __LINE__);
+}
+
+// The instruction sets that this machine has.
+inline std::vector<std::string> usable_isas() {
+    std::vector<std::string> names;
+    for (const char* const* isa = npuenc_kernels_isas(); *isa; ++isa) {
+        npuenc_kernels kernels;
+        if (npuenc_kernels_init(&kernels, *isa) == NPUENC_KERNELS_OK)
+            names.emplace_back(*isa);
+    }
+    return names;
+}
+
+template <class Body>
+void with_each_isa(Body&& body) {
+    for (const std::string& isa : usable_isas()) {
+        // Not on the stack: a failing assertion jumps away, and the threads live on.
+        const auto device = std::make_unique<CpuDevice>(2, isa.c_str());
+        body(*device);
+    }
+}
+
+constexpr unsigned thread_counts[] = {1, 2, 3, 8};
+
+inline RowReader reader_of(const std::vector<float>& values, size_t n_in) {
+    return [&values, n_in](size_t first, size_t count, float* rows) {
+        std::memcpy(rows, values.data() + first * n_in, count * n_in * sizeof(float));
+    };
+}
+
+// An exception that reaches cmocka would say nothing but "terminate".
+template <void (*test)()>
+void guarded(void**) {
+    try {
+        test();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "unexpected: %s\n", error.what());
+        _fail(__FILE__, __LINE__);
+    }
+}
+
+} // namespace npuenc
