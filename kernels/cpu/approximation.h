@@ -11,7 +11,8 @@
  * itself: 0.05 ulp. ln 2 is taken in two parts, the first of nine bits so that n times it is exact.
  * With the roundings of the evaluation the error stays below 2 ulp, fused or not.
  *
- * The kernels need exp of what is at most about 0. Below npuenc_exp_least the result rounds to 0. */
+ * The kernels need exp of what is at most about 0. Below npuenc_exp_least the result rounds to 0.
+ */
 #define npuenc_exp_least (-104.0f)
 #define npuenc_exp_log2e 0x1.715476p+0f
 #define npuenc_exp_ln2_high 0x1.63p-1f

@@ -10,9 +10,11 @@
 
 #include "kernels/cpu/isa.h"
 
-static int has_reference(void) { return 1; }
+static int has_reference(void) {
+    return 1;
+}
 
-static void init_reference(npuenc_kernels *kernels) {
+static void init_reference(npuenc_kernels* kernels) {
     npuenc_gemm_f32_init_reference(&kernels->gemm_f32);
     npuenc_gemm_bf16_init_reference(&kernels->gemm_bf16);
     npuenc_gemm_s8_init_reference(&kernels->gemm_s8);
@@ -44,9 +46,11 @@ enum {
     state_zmm = state_ymm | 7 << 5
 };
 
-static int has_avx2(void) { return has(ecx1_avx2_level, ebx7_avx2, state_ymm); }
+static int has_avx2(void) {
+    return has(ecx1_avx2_level, ebx7_avx2, state_ymm);
+}
 
-static void init_avx2(npuenc_kernels *kernels) {
+static void init_avx2(npuenc_kernels* kernels) {
     npuenc_gemm_f32_init_avx2(&kernels->gemm_f32);
     npuenc_rows_f32_init_avx2(&kernels->rows_f32);
     npuenc_convert_init_avx2(&kernels->convert);
@@ -57,7 +61,7 @@ static int has_avx512(void) {
     return has(ecx1_avx2_level, ebx7_avx2 | f | dq | bw | vl, state_zmm);
 }
 
-static void init_avx512(npuenc_kernels *kernels) {
+static void init_avx512(npuenc_kernels* kernels) {
     npuenc_gemm_f32_init_avx512(&kernels->gemm_f32);
     npuenc_rows_f32_init_avx512(&kernels->rows_f32);
     npuenc_convert_init_avx512(&kernels->convert);
@@ -67,7 +71,7 @@ static void init_avx512(npuenc_kernels *kernels) {
 /* Lowest first; having one implies having those before it. */
 static const struct {
     int (*has)(void);
-    void (*init)(npuenc_kernels *kernels);
+    void (*init)(npuenc_kernels* kernels);
 } levels[] = {
     {has_reference, init_reference},
 #if defined(__x86_64__)
@@ -77,7 +81,7 @@ static const struct {
 };
 enum { level_count = sizeof levels / sizeof levels[0] };
 
-static const char *const names[level_count + 1] = {
+static const char* const names[level_count + 1] = {
     "reference",
 #if defined(__x86_64__)
     "avx2",
@@ -85,7 +89,7 @@ static const char *const names[level_count + 1] = {
 #endif
 };
 
-int npuenc_kernels_init(npuenc_kernels *kernels, const char *isa) {
+int npuenc_kernels_init(npuenc_kernels* kernels, const char* isa) {
     size_t highest = 0;
     if (isa) {
         while (names[highest] && strcmp(names[highest], isa) != 0)
@@ -104,4 +108,6 @@ int npuenc_kernels_init(npuenc_kernels *kernels, const char *isa) {
     return NPUENC_KERNELS_OK;
 }
 
-const char *const *npuenc_kernels_isas(void) { return names; }
+const char* const* npuenc_kernels_isas(void) {
+    return names;
+}

@@ -25,9 +25,9 @@ extern "C" {
 #endif
 
 /* Products. A tile is c[rows][cols] = a[rows][k] b[k][cols], 1 <= rows <= mr, 1 <= cols <= nr, from
- * packed panels; k may be 0, which makes zeros; c is row-major with ldc elements from row to row, and nothing outside rows x cols of it
- * is touched. With `accumulate`, c is added to, as if the sum over k had gone on. The sum of an
- * element is taken in the order of k.
+ * packed panels; k may be 0, which makes zeros; c is row-major with ldc elements from row to row,
+ * and nothing outside rows x cols of it is touched. With `accumulate`, c is added to, as if the sum
+ * over k had gone on. The sum of an element is taken in the order of k.
  *
  * Panels hold groups of k_group consecutive values of k:
  *   A panel: [ceil(k / k_group)][mr][k_group]    B panel: [ceil(k / k_group)][nr][k_group]
@@ -38,28 +38,28 @@ extern "C" {
  * A B panel's columns come from `cols` <= nr rows or columns of src. */
 typedef struct npuenc_gemm_f32 {
     uint32_t mr, nr, k_group;
-    void (*pack_a)(size_t rows, size_t k, const float *src, size_t ld, float *panel);
-    void (*pack_b_rows)(size_t cols, size_t k, const float *src, size_t ld, float *panel);
-    void (*pack_b_cols)(size_t cols, size_t k, const float *src, size_t ld, float *panel);
-    void (*tile)(size_t rows, size_t cols, size_t k, const float *a, const float *b, float *c,
+    void (*pack_a)(size_t rows, size_t k, const float* src, size_t ld, float* panel);
+    void (*pack_b_rows)(size_t cols, size_t k, const float* src, size_t ld, float* panel);
+    void (*pack_b_cols)(size_t cols, size_t k, const float* src, size_t ld, float* panel);
+    void (*tile)(size_t rows, size_t cols, size_t k, const float* a, const float* b, float* c,
                  size_t ldc, int accumulate);
 } npuenc_gemm_f32;
 
 typedef struct npuenc_gemm_bf16 { /* bf16 x bf16 -> f32, sums in f32 */
     uint32_t mr, nr, k_group;
-    void (*pack_a)(size_t rows, size_t k, const uint16_t *src, size_t ld, uint16_t *panel);
-    void (*pack_b_rows)(size_t cols, size_t k, const uint16_t *src, size_t ld, uint16_t *panel);
-    void (*pack_b_cols)(size_t cols, size_t k, const uint16_t *src, size_t ld, uint16_t *panel);
-    void (*tile)(size_t rows, size_t cols, size_t k, const uint16_t *a, const uint16_t *b, float *c,
+    void (*pack_a)(size_t rows, size_t k, const uint16_t* src, size_t ld, uint16_t* panel);
+    void (*pack_b_rows)(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel);
+    void (*pack_b_cols)(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel);
+    void (*tile)(size_t rows, size_t cols, size_t k, const uint16_t* a, const uint16_t* b, float* c,
                  size_t ldc, int accumulate);
 } npuenc_gemm_bf16;
 
 typedef struct npuenc_gemm_s8 { /* s8 x s8 -> s32, wrapping at 2^32 */
     uint32_t mr, nr, k_group;
-    void (*pack_a)(size_t rows, size_t k, const int8_t *src, size_t ld, int8_t *panel);
-    void (*pack_b_rows)(size_t cols, size_t k, const int8_t *src, size_t ld, int8_t *panel);
-    void (*pack_b_cols)(size_t cols, size_t k, const int8_t *src, size_t ld, int8_t *panel);
-    void (*tile)(size_t rows, size_t cols, size_t k, const int8_t *a, const int8_t *b, int32_t *c,
+    void (*pack_a)(size_t rows, size_t k, const int8_t* src, size_t ld, int8_t* panel);
+    void (*pack_b_rows)(size_t cols, size_t k, const int8_t* src, size_t ld, int8_t* panel);
+    void (*pack_b_cols)(size_t cols, size_t k, const int8_t* src, size_t ld, int8_t* panel);
+    void (*tile)(size_t rows, size_t cols, size_t k, const int8_t* a, const int8_t* b, int32_t* c,
                  size_t ldc, int accumulate);
 } npuenc_gemm_s8;
 
@@ -68,42 +68,42 @@ typedef struct npuenc_rows_f32 {
     /* y = (x - mean) / sqrt(variance + 1e-5) * weight + bias, the variance being the mean of the
      * squared distances from the mean (two passes). A NaN or an infinity in x makes the whole row
      * NaN. The sum of the squares must stay within f32: |x| of 1e17 does. */
-    void (*layer_norm)(size_t n, const float *x, const float *weight, const float *bias, float *y);
+    void (*layer_norm)(size_t n, const float* x, const float* weight, const float* bias, float* y);
     /* x = softmax(scale * x + mask); mask may be NULL. -inf in the mask excludes, whatever x is
      * there; a row of which nothing but -inf is left becomes zeros; otherwise a NaN or +inf in
      * scale * x + mask makes the whole row NaN. exp within 2 ulp of f32 where the result is
      * normal. */
-    void (*softmax)(size_t n, float *x, float scale, const float *mask);
+    void (*softmax)(size_t n, float* x, float scale, const float* mask);
     /* y = y + bias, then gelu(y) = y/2 (1 + erf(y / sqrt 2)) when `gelu`, then y + addend; bias and
      * addend may be NULL. gelu within 1e-6 max(1, |y|) of the exact one; of -inf it is the limit,
      * 0. */
-    void (*epilogue)(size_t n, float *y, const float *bias, int gelu, const float *addend);
+    void (*epilogue)(size_t n, float* y, const float* bias, int gelu, const float* addend);
     /* The greatest |x|. NaN counts as nothing. */
-    float (*abs_max)(size_t n, const float *x);
+    float (*abs_max)(size_t n, const float* x);
 } npuenc_rows_f32;
 
 /* Conversions, to nearest even; n may be 0. A NaN stays a (quiet) NaN in the float types and
  * becomes 0 in s8. */
 typedef struct npuenc_convert {
-    void (*f32_to_bf16)(size_t n, const float *in, uint16_t *out);
-    void (*bf16_to_f32)(size_t n, const uint16_t *in, float *out);
-    void (*f32_to_f16)(size_t n, const float *in, uint16_t *out);
-    void (*f16_to_f32)(size_t n, const uint16_t *in, float *out);
-    void (*s16_to_f32)(size_t n, const int16_t *in, float *out); /* out = in / 32768 */
+    void (*f32_to_bf16)(size_t n, const float* in, uint16_t* out);
+    void (*bf16_to_f32)(size_t n, const uint16_t* in, float* out);
+    void (*f32_to_f16)(size_t n, const float* in, uint16_t* out);
+    void (*f16_to_f32)(size_t n, const uint16_t* in, float* out);
+    void (*s16_to_f32)(size_t n, const int16_t* in, float* out); /* out = in / 32768 */
     /* out = clamp(rint(in * scale), -128, 127); -127 as the least for `symmetric` */
-    void (*f32_to_s8)(size_t n, const float *in, float scale, int symmetric, int8_t *out);
+    void (*f32_to_s8)(size_t n, const float* in, float scale, int symmetric, int8_t* out);
     /* out = in * scale, in f32 */
-    void (*s8_to_f32)(size_t n, const int8_t *in, float scale, float *out);
+    void (*s8_to_f32)(size_t n, const int8_t* in, float scale, float* out);
     /* out = clamp(rint((f32)in * scale) + zero_point, -128, 127), |zero_point| <= 2^21 (beyond, it
      * counts as that) */
-    void (*s32_to_s8)(size_t n, const int32_t *in, float scale, int32_t zero_point, int8_t *out);
+    void (*s32_to_s8)(size_t n, const int32_t* in, float scale, int32_t zero_point, int8_t* out);
     /* out = (f32)in * row_scale * col_scale[i]; col_scale may be NULL */
-    void (*s32_to_f32)(size_t n, const int32_t *in, float row_scale, const float *col_scale,
-                       float *out);
+    void (*s32_to_f32)(size_t n, const int32_t* in, float row_scale, const float* col_scale,
+                       float* out);
 } npuenc_convert;
 
 typedef struct npuenc_kernels {
-    const char *isa; /* the highest one used: "reference", "avx2", "avx512" */
+    const char* isa; /* the highest one used: "reference", "avx2", "avx512" */
     npuenc_gemm_f32 gemm_f32;
     npuenc_gemm_bf16 gemm_bf16;
     npuenc_gemm_s8 gemm_s8;
@@ -119,10 +119,10 @@ enum npuenc_kernels_status {
 
 /* isa: the highest instruction set to use, or NULL for all that the CPU has. On failure nothing is
  * written. Thread-safe. */
-int npuenc_kernels_init(npuenc_kernels *kernels, const char *isa);
+int npuenc_kernels_init(npuenc_kernels* kernels, const char* isa);
 
 /* The names that npuenc_kernels_init takes in this build, lowest first, ended by NULL. */
-const char *const *npuenc_kernels_isas(void);
+const char* const* npuenc_kernels_isas(void);
 
 /* The largest register tile of any instruction set, for buffers on the stack. */
 #define NPUENC_MAX_MR 16

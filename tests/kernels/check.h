@@ -16,49 +16,51 @@ typedef struct Check {
     uint64_t seed;
     uint64_t random; /* the generator's state */
     int quick;
-    const char *kernel; /* the one being checked */
+    const char* kernel; /* the one being checked */
     int failures;       /* of that kernel */
     int failed_kernels;
 } Check;
 
 /* A kernel's checks stand between these. */
-void begin(Check *check, const char *kernel);
-void end(Check *check);
+void begin(Check* check, const char* kernel);
+void end(Check* check);
 /* Counts a failure and prints the first few of each kernel. */
-void fail(Check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void fail(Check* check, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-uint64_t random_bits(Check *check);
-size_t random_below(Check *check, size_t n);
-double random_normal(Check *check);       /* mean 0, deviation 1 */
-float random_hostile_f32(Check *check);   /* extremes, specials, and any bits */
+uint64_t random_bits(Check* check);
+size_t random_below(Check* check, size_t n);
+double random_normal(Check* check);     /* mean 0, deviation 1 */
+float random_hostile_f32(Check* check); /* extremes, specials, and any bits */
 
 /* Memory between two pages that must not be touched. */
 typedef struct Guarded {
-    unsigned char *data; /* page-aligned */
+    unsigned char* data; /* page-aligned */
     size_t size;
 } Guarded;
 
 Guarded guarded_new(size_t size);
-void guarded_free(Guarded *guarded);
-/* Fills all of it with a pattern, and returns where `bytes` of it begin: the first ones, or the last
- * ones that begin at a multiple of `alignment`. */
-void *guarded_place(Guarded *guarded, size_t bytes, size_t alignment, int at_end);
+/* From now on the pages around may be read, though not written. */
+void guarded_allow_reading(void);
+void guarded_free(Guarded* guarded);
+/* Fills all of it with a pattern, and returns where `bytes` of it begin: the first ones, or the
+ * last ones that begin at a multiple of `alignment`. */
+void* guarded_place(Guarded* guarded, size_t bytes, size_t alignment, int at_end);
 /* Whether the pattern still stands everywhere outside of what was placed. */
-int guarded_intact(const Guarded *guarded, const void *placed, size_t bytes);
+int guarded_intact(const Guarded* guarded, const void* placed, size_t bytes);
 /* Whether these bytes still have the pattern. */
-int untouched(const void *bytes, size_t n);
+int untouched(const void* bytes, size_t n);
 
 float f32_of(uint32_t bits);
 uint32_t bits_of(float value);
 /* The same bits, or both NaN. */
 int same_f32(float a, float b);
 
-void check_init(Check *check);
-void check_gemm(Check *check);
-void check_rows(Check *check);
-void check_convert(Check *check);
+void check_init(Check* check);
+void check_gemm(Check* check);
+void check_rows(Check* check);
+void check_convert(Check* check);
 
 /* Prints what the kernels reach beside the arithmetic peak of their instruction set. */
-void bench(const npuenc_kernels *kernels);
+void bench(const npuenc_kernels* kernels);
 
 #endif

@@ -16,37 +16,47 @@
 enum { pattern = 0xa5 };
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */
-uint64_t random_bits(Check *check) {
+uint64_t random_bits(Check* check) {
     uint64_t z = check->random += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
-size_t random_below(Check *check, size_t n) { return (size_t)(random_bits(check) % n); }
+size_t random_below(Check* check, size_t n) {
+    return (size_t)(random_bits(check) % n);
+}
 
-double random_normal(Check *check) {
+double random_normal(Check* check) {
     const double u = (double)((random_bits(check) >> 11) + 1) * 0x1p-53;
     const double v = (double)(random_bits(check) >> 11) * 0x1p-53;
     return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
-float random_hostile_f32(Check *check) {
+float random_hostile_f32(Check* check) {
     static const float values[] = {
-        0.0f,     -0.0f,       0x1p-149f, -0x1p-149f, 0x1.fffffcp-127f, FLT_MIN,         -FLT_MIN,
-        FLT_MAX,  -FLT_MAX,    1.0f,      -1.0f,      1.5f,             0x1.fffffep-1f,  16777217.0f,
-        INFINITY, -INFINITY,   NAN,       65504.0f,   65520.0f,         0x1p-25f,        -127.5f,
-        -128.5f,  2147483648.f, 0.5f,     126.5f,     0x1p-14f,         0x1.ffcp-15f,    3e-40f};
+        0.0f,      -0.0f,        0x1p-149f,      -0x1p-149f,  0x1.fffffcp-127f,
+        FLT_MIN,   -FLT_MIN,     FLT_MAX,        -FLT_MAX,    1.0f,
+        -1.0f,     1.5f,         0x1.fffffep-1f, 16777217.0f, INFINITY,
+        -INFINITY, NAN,          65504.0f,       65520.0f,    0x1p-25f,
+        -127.5f,   -128.5f,      2147483648.f,   0.5f,        126.5f,
+        0x1p-14f,  0x1.ffcp-15f, 3e-40f};
     if (random_below(check, 2))
         return values[random_below(check, sizeof values / sizeof values[0])];
     return f32_of((uint32_t)random_bits(check));
 }
 
+static int around = PROT_NONE;
+
+void guarded_allow_reading(void) {
+    around = PROT_READ;
+}
+
 Guarded guarded_new(size_t size) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     Guarded guarded = {NULL, (size + page - 1) / page * page};
-    unsigned char *base = mmap(NULL, guarded.size + 2 * page, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char* base =
+        mmap(NULL, guarded.size + 2 * page, around, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED || mprotect(base + page, guarded.size, PROT_READ | PROT_WRITE) != 0) {
         perror("guarded memory");
         exit(2);
@@ -55,12 +65,12 @@ Guarded guarded_new(size_t size) {
     return guarded;
 }
 
-void guarded_free(Guarded *guarded) {
+void guarded_free(Guarded* guarded) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     munmap(guarded->data - page, guarded->size + 2 * page);
 }
 
-void *guarded_place(Guarded *guarded, size_t bytes, size_t alignment, int at_end) {
+void* guarded_place(Guarded* guarded, size_t bytes, size_t alignment, int at_end) {
     if (bytes > guarded->size) {
         fprintf(stderr, "%zu bytes do not fit in %zu\n", bytes, guarded->size);
         exit(2);
@@ -69,17 +79,17 @@ void *guarded_place(Guarded *guarded, size_t bytes, size_t alignment, int at_end
     return guarded->data + (at_end ? (guarded->size - bytes) / alignment * alignment : 0);
 }
 
-int untouched(const void *bytes, size_t n) {
+int untouched(const void* bytes, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (((const unsigned char *)bytes)[i] != pattern)
+        if (((const unsigned char*)bytes)[i] != pattern)
             return 0;
     return 1;
 }
 
-int guarded_intact(const Guarded *guarded, const void *placed, size_t bytes) {
-    const size_t before = (size_t)((const unsigned char *)placed - guarded->data);
+int guarded_intact(const Guarded* guarded, const void* placed, size_t bytes) {
+    const size_t before = (size_t)((const unsigned char*)placed - guarded->data);
     return untouched(guarded->data, before) &&
-           untouched((const unsigned char *)placed + bytes, guarded->size - before - bytes);
+           untouched((const unsigned char*)placed + bytes, guarded->size - before - bytes);
 }
 
 float f32_of(uint32_t bits) {
@@ -94,4 +104,6 @@ uint32_t bits_of(float value) {
     return bits;
 }
 
-int same_f32(float a, float b) { return bits_of(a) == bits_of(b) || (a != a && b != b); }
+int same_f32(float a, float b) {
+    return bits_of(a) == bits_of(b) || (a != a && b != b);
+}

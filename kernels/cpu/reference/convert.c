@@ -18,7 +18,7 @@ static inline float float_of(uint32_t bits) {
     return value;
 }
 
-static void f32_to_bf16(size_t n, const float *in, uint16_t *out) {
+static void f32_to_bf16(size_t n, const float* in, uint16_t* out) {
     for (size_t i = 0; i < n; i++) {
         const uint32_t bits = bits_of(in[i]);
         const uint32_t nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
@@ -27,7 +27,7 @@ static void f32_to_bf16(size_t n, const float *in, uint16_t *out) {
     }
 }
 
-static void bf16_to_f32(size_t n, const uint16_t *in, float *out) {
+static void bf16_to_f32(size_t n, const uint16_t* in, float* out) {
     for (size_t i = 0; i < n; i++) {
         const uint32_t bits = (uint32_t)in[i] << 16;
         const uint32_t is_nan = (bits & 0x7fffffff) > 0x7f800000;
@@ -35,7 +35,7 @@ static void bf16_to_f32(size_t n, const uint16_t *in, float *out) {
     }
 }
 
-static void f32_to_f16(size_t n, const float *in, uint16_t *out) {
+static void f32_to_f16(size_t n, const float* in, uint16_t* out) {
     for (size_t i = 0; i < n; i++) {
         const uint32_t bits = bits_of(in[i]);
         const uint32_t sign = (bits >> 16) & 0x8000;
@@ -51,7 +51,7 @@ static void f32_to_f16(size_t n, const float *in, uint16_t *out) {
     }
 }
 
-static void f16_to_f32(size_t n, const uint16_t *in, float *out) {
+static void f16_to_f32(size_t n, const uint16_t* in, float* out) {
     for (size_t i = 0; i < n; i++) {
         const uint32_t sign = (uint32_t)(in[i] & 0x8000) << 16;
         const uint32_t magnitude = in[i] & 0x7fff;
@@ -64,7 +64,7 @@ static void f16_to_f32(size_t n, const uint16_t *in, float *out) {
     }
 }
 
-static void s16_to_f32(size_t n, const int16_t *in, float *out) {
+static void s16_to_f32(size_t n, const int16_t* in, float* out) {
     for (size_t i = 0; i < n; i++)
         out[i] = (float)in[i] * 0x1p-15f;
 }
@@ -74,7 +74,7 @@ static inline int32_t nearest(float value) {
     return (int32_t)(bits_of(value + 0x1.8p23f) - bits_of(0x1.8p23f));
 }
 
-static void f32_to_s8(size_t n, const float *in, float scale, int symmetric, int8_t *out) {
+static void f32_to_s8(size_t n, const float* in, float scale, int symmetric, int8_t* out) {
     const float least = symmetric ? -127.0f : -128.0f;
     for (size_t i = 0; i < n; i++) {
         float value = in[i] * scale;
@@ -85,12 +85,12 @@ static void f32_to_s8(size_t n, const float *in, float scale, int symmetric, int
     }
 }
 
-static void s8_to_f32(size_t n, const int8_t *in, float scale, float *out) {
+static void s8_to_f32(size_t n, const int8_t* in, float scale, float* out) {
     for (size_t i = 0; i < n; i++)
         out[i] = (float)in[i] * scale;
 }
 
-static void s32_to_s8(size_t n, const int32_t *in, float scale, int32_t zero_point, int8_t *out) {
+static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_point, int8_t* out) {
     const int32_t zero_limit = 1 << 21;
     const float limit = 0x1p22f;
     const int32_t zero = zero_point < -zero_limit  ? -zero_limit
@@ -108,8 +108,8 @@ static void s32_to_s8(size_t n, const int32_t *in, float scale, int32_t zero_poi
     }
 }
 
-static void s32_to_f32(size_t n, const int32_t *in, float row_scale, const float *col_scale,
-                       float *out) {
+static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float* col_scale,
+                       float* out) {
     if (col_scale)
         for (size_t i = 0; i < n; i++)
             out[i] = (float)in[i] * row_scale * col_scale[i];
@@ -118,7 +118,7 @@ static void s32_to_f32(size_t n, const int32_t *in, float row_scale, const float
             out[i] = (float)in[i] * row_scale;
 }
 
-void npuenc_convert_init_reference(npuenc_convert *family) {
+void npuenc_convert_init_reference(npuenc_convert* family) {
     *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32, s16_to_f32,
                                f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
 }

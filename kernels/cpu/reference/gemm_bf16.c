@@ -10,7 +10,7 @@
 
 enum { mr = 4, nr = 8, block = 64 };
 
-static void widen(size_t n, const uint16_t *in, float *out) {
+static void widen(size_t n, const uint16_t* in, float* out) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = (uint32_t)in[i] << 16;
         memcpy(&out[i], &bits, sizeof bits);
@@ -18,28 +18,28 @@ static void widen(size_t n, const uint16_t *in, float *out) {
 }
 
 /* panel[k][width] = src[row][k] */
-static void pack_rows(size_t width, size_t rows, size_t k, const uint16_t *src, size_t ld,
-                      uint16_t *panel) {
+static void pack_rows(size_t width, size_t rows, size_t k, const uint16_t* src, size_t ld,
+                      uint16_t* panel) {
     for (size_t i = 0; i < k; i++)
         for (size_t r = 0; r < width; r++)
             panel[i * width + r] = r < rows ? src[r * ld + i] : 0;
 }
 
-static void pack_a(size_t rows, size_t k, const uint16_t *src, size_t ld, uint16_t *panel) {
+static void pack_a(size_t rows, size_t k, const uint16_t* src, size_t ld, uint16_t* panel) {
     pack_rows(mr, rows, k, src, ld, panel);
 }
 
-static void pack_b_rows(size_t cols, size_t k, const uint16_t *src, size_t ld, uint16_t *panel) {
+static void pack_b_rows(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel) {
     pack_rows(nr, cols, k, src, ld, panel);
 }
 
-static void pack_b_cols(size_t cols, size_t k, const uint16_t *src, size_t ld, uint16_t *panel) {
+static void pack_b_cols(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel) {
     for (size_t i = 0; i < k; i++)
         for (size_t j = 0; j < nr; j++)
             panel[i * nr + j] = j < cols ? src[i * ld + j] : 0;
 }
 
-static void tile(size_t rows, size_t cols, size_t k, const uint16_t *a, const uint16_t *b, float *c,
+static void tile(size_t rows, size_t cols, size_t k, const uint16_t* a, const uint16_t* b, float* c,
                  size_t ldc, int accumulate) {
     float sum[mr][nr] = {{0}};
     if (accumulate)
@@ -61,6 +61,6 @@ static void tile(size_t rows, size_t cols, size_t k, const uint16_t *a, const ui
             c[r * ldc + j] = sum[r][j];
 }
 
-void npuenc_gemm_bf16_init_reference(npuenc_gemm_bf16 *family) {
+void npuenc_gemm_bf16_init_reference(npuenc_gemm_bf16* family) {
     *family = (npuenc_gemm_bf16){mr, nr, 1, pack_a, pack_b_rows, pack_b_cols, tile};
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Row operations on f32 in plain C. Sums and maxima run over eight lanes side by side, which is more
- * exact than one after the other and is what compilers turn into vectors.
+ * Row operations on f32 in plain C. Sums and maxima run over eight lanes side by side, which is
+ * more exact than one after the other and is what compilers turn into vectors.
  */
 #include <math.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static float greatest_of(const float lane[lanes]) {
     return greatest;
 }
 
-static void layer_norm(size_t n, const float *x, const float *weight, const float *bias, float *y) {
+static void layer_norm(size_t n, const float* x, const float* weight, const float* bias, float* y) {
     const size_t whole = n - n % lanes;
     float lane[lanes] = {0};
     for (size_t i = 0; i < whole; i += lanes)
@@ -73,7 +73,7 @@ static inline float exp_of(float x) {
     return x < npuenc_exp_least ? 0.0f : p * power * 0x1p-64f;
 }
 
-static void softmax(size_t n, float *x, float scale, const float *mask) {
+static void softmax(size_t n, float* x, float scale, const float* mask) {
     const size_t whole = n - n % lanes;
     if (mask)
         for (size_t i = 0; i < n; i++)
@@ -130,7 +130,7 @@ static inline float gelu_of(float y) {
     return (y < npuenc_gelu_least ? npuenc_gelu_least : y) * (0.5f + h);
 }
 
-static void epilogue(size_t n, float *y, const float *bias, int gelu, const float *addend) {
+static void epilogue(size_t n, float* y, const float* bias, int gelu, const float* addend) {
     if (bias)
         for (size_t i = 0; i < n; i++)
             y[i] += bias[i];
@@ -142,7 +142,7 @@ static void epilogue(size_t n, float *y, const float *bias, int gelu, const floa
             y[i] += addend[i];
 }
 
-static float abs_max(size_t n, const float *x) {
+static float abs_max(size_t n, const float* x) {
     const size_t whole = n - n % lanes;
     float lane[lanes] = {0};
     for (size_t i = 0; i < whole; i += lanes)
@@ -157,6 +157,6 @@ static float abs_max(size_t n, const float *x) {
     return greatest_of(lane);
 }
 
-void npuenc_rows_f32_init_reference(npuenc_rows_f32 *family) {
+void npuenc_rows_f32_init_reference(npuenc_rows_f32* family) {
     *family = (npuenc_rows_f32){layer_norm, softmax, epilogue, abs_max};
 }

@@ -12,28 +12,30 @@ static inline __mmask16 first(size_t n) {
     return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
 }
 
-static inline __m512i all(int32_t value) { return _mm512_set1_epi32(value); }
+static inline __m512i all(int32_t value) {
+    return _mm512_set1_epi32(value);
+}
 
-static void f32_to_bf16(size_t n, const float *in, uint16_t *out) {
+static void f32_to_bf16(size_t n, const float* in, uint16_t* out) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512 value = _mm512_maskz_loadu_ps(mask, in + i);
         const __m512i bits = _mm512_castps_si512(value);
         const __m512i top = _mm512_srli_epi32(bits, 16);
         const __m512i odd = _mm512_and_si512(top, all(1));
-        const __m512i nearest = _mm512_srli_epi32(
-            _mm512_add_epi32(bits, _mm512_add_epi32(odd, all(0x7fff))), 16);
+        const __m512i nearest =
+            _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, all(0x7fff))), 16);
         const __mmask16 is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
         const __m512i result = _mm512_mask_or_epi32(nearest, is_nan, top, all(0x40));
         _mm256_mask_storeu_epi16(out + i, mask, _mm512_cvtepi32_epi16(result));
     }
 }
 
-static void bf16_to_f32(size_t n, const uint16_t *in, float *out) {
+static void bf16_to_f32(size_t n, const uint16_t* in, float* out) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
-        const __m512i bits = _mm512_slli_epi32(
-            _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in + i)), 16);
+        const __m512i bits =
+            _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in + i)), 16);
         const __m512 value = _mm512_castsi512_ps(bits);
         const __mmask16 is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
         const __m512i result = _mm512_mask_or_epi32(bits, is_nan, bits, all(1 << 22));
@@ -41,7 +43,7 @@ static void bf16_to_f32(size_t n, const uint16_t *in, float *out) {
     }
 }
 
-static void f32_to_f16(size_t n, const float *in, uint16_t *out) {
+static void f32_to_f16(size_t n, const float* in, uint16_t* out) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512 value = _mm512_maskz_loadu_ps(mask, in + i);
@@ -49,7 +51,7 @@ static void f32_to_f16(size_t n, const float *in, uint16_t *out) {
     }
 }
 
-static void f16_to_f32(size_t n, const uint16_t *in, float *out) {
+static void f16_to_f32(size_t n, const uint16_t* in, float* out) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m256i half = _mm256_maskz_loadu_epi16(mask, in + i);
@@ -57,7 +59,7 @@ static void f16_to_f32(size_t n, const uint16_t *in, float *out) {
     }
 }
 
-static void s16_to_f32(size_t n, const int16_t *in, float *out) {
+static void s16_to_f32(size_t n, const int16_t* in, float* out) {
     const __m512 scale = _mm512_set1_ps(0x1p-15f);
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
@@ -73,7 +75,7 @@ static inline __m512i nearest_within(__m512 value, __m512 least, __m512 most) {
     return _mm512_maskz_cvtps_epi32(is_number, clamped);
 }
 
-static void f32_to_s8(size_t n, const float *in, float scale, int symmetric, int8_t *out) {
+static void f32_to_s8(size_t n, const float* in, float scale, int symmetric, int8_t* out) {
     const __m512 least = _mm512_set1_ps(symmetric ? -127 : -128);
     const __m512 most = _mm512_set1_ps(127);
     for (size_t i = 0; i < n; i += lanes) {
@@ -85,7 +87,7 @@ static void f32_to_s8(size_t n, const float *in, float scale, int symmetric, int
     }
 }
 
-static void s8_to_f32(size_t n, const int8_t *in, float scale, float *out) {
+static void s8_to_f32(size_t n, const int8_t* in, float scale, float* out) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512i level = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, in + i));
@@ -94,7 +96,7 @@ static void s8_to_f32(size_t n, const int8_t *in, float scale, float *out) {
     }
 }
 
-static void s32_to_s8(size_t n, const int32_t *in, float scale, int32_t zero_point, int8_t *out) {
+static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_point, int8_t* out) {
     const int32_t zero_limit = 1 << 21;
     const __m512 limit = _mm512_set1_ps(0x1p22f);
     const __m512i zero =
@@ -105,13 +107,12 @@ static void s32_to_s8(size_t n, const int32_t *in, float scale, int32_t zero_poi
             _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(mask, in + i)), _mm512_set1_ps(scale));
         const __m512i level =
             nearest_within(value, _mm512_sub_ps(_mm512_setzero_ps(), limit), limit);
-        _mm_mask_storeu_epi8(out + i, mask,
-                             _mm512_cvtsepi32_epi8(_mm512_add_epi32(level, zero)));
+        _mm_mask_storeu_epi8(out + i, mask, _mm512_cvtsepi32_epi8(_mm512_add_epi32(level, zero)));
     }
 }
 
-static void s32_to_f32(size_t n, const int32_t *in, float row_scale, const float *col_scale,
-                       float *out) {
+static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float* col_scale,
+                       float* out) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(mask, in + i)),
@@ -122,7 +123,7 @@ static void s32_to_f32(size_t n, const int32_t *in, float row_scale, const float
     }
 }
 
-void npuenc_convert_init_avx512(npuenc_convert *family) {
+void npuenc_convert_init_avx512(npuenc_convert* family) {
     *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32, s16_to_f32,
                                f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
 }

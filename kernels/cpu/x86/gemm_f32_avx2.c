@@ -40,8 +40,8 @@ static inline __attribute__((always_inline)) void transpose(__m256 v[lanes]) {
 /* panel[k][width] = src[row][k], for the `height` <= 8 columns of the panel from its first on. A
  * store of eight lanes may spill over into the next k, which is written after it. */
 static inline __attribute__((always_inline)) void pack_rows(size_t width, size_t height,
-                                                            size_t rows, size_t k, const float *src,
-                                                            size_t ld, float *panel) {
+                                                            size_t rows, size_t k, const float* src,
+                                                            size_t ld, float* panel) {
     for (size_t i = 0; i < k; i += lanes) {
         const size_t depth = k - i < lanes ? k - i : lanes;
         const __m256i row = first(depth);
@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) void pack_rows(size_t width, size_t
         transpose(v);
         UNROLL
         for (size_t j = 0; j < lanes; j++) {
-            float *out = panel + (i + j) * width;
+            float* out = panel + (i + j) * width;
             if (height == lanes ? j < depth : i + j + 1 < k)
                 _mm256_storeu_ps(out, v[j]);
             else if (j < depth)
@@ -62,17 +62,17 @@ static inline __attribute__((always_inline)) void pack_rows(size_t width, size_t
     }
 }
 
-static void pack_a(size_t rows, size_t k, const float *src, size_t ld, float *panel) {
+static void pack_a(size_t rows, size_t k, const float* src, size_t ld, float* panel) {
     pack_rows(mr, mr, rows, k, src, ld, panel);
 }
 
-static void pack_b_rows(size_t cols, size_t k, const float *src, size_t ld, float *panel) {
+static void pack_b_rows(size_t cols, size_t k, const float* src, size_t ld, float* panel) {
     const size_t upper = cols > lanes ? cols - lanes : 0;
     pack_rows(nr, lanes, cols, k, src, ld, panel);
     pack_rows(nr, lanes, upper, k, upper ? src + lanes * ld : src, ld, panel + lanes);
 }
 
-static void pack_b_cols(size_t cols, size_t k, const float *src, size_t ld, float *panel) {
+static void pack_b_cols(size_t cols, size_t k, const float* src, size_t ld, float* panel) {
     const __m256i lower = first(cols);
     const __m256i upper = first(cols > lanes ? cols - lanes : 0);
     for (size_t i = 0; i < k; i++, src += ld, panel += nr) {
@@ -83,21 +83,21 @@ static void pack_b_cols(size_t cols, size_t k, const float *src, size_t ld, floa
 }
 
 /* `rows` and `vectors` are constants wherever this is expanded, so that `sum` is registers. */
-static inline __attribute__((always_inline)) void
-tile_of(size_t rows, size_t vectors, size_t cols, size_t k, const float *a, const float *b,
-        float *c, size_t ldc, int accumulate) {
+static inline __attribute__((always_inline)) void tile_of(size_t rows, size_t vectors, size_t cols,
+                                                          size_t k, const float* a, const float* b,
+                                                          float* c, size_t ldc, int accumulate) {
     const size_t whole = cols / lanes; /* vectors without a mask */
     const __m256i mask = first(cols % lanes);
     __m256 sum[mr][2];
     UNROLL
     for (size_t r = 0; r < rows; r++)
         UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            const float *at = c + r * ldc + v * lanes;
-            sum[r][v] = !accumulate ? _mm256_setzero_ps()
-                        : v < whole ? _mm256_loadu_ps(at)
-                                    : _mm256_maskload_ps(at, mask);
-        }
+    for (size_t v = 0; v < vectors; v++) {
+        const float* at = c + r * ldc + v * lanes;
+        sum[r][v] = !accumulate ? _mm256_setzero_ps()
+                    : v < whole ? _mm256_loadu_ps(at)
+                                : _mm256_maskload_ps(at, mask);
+    }
     for (size_t i = 0; i < k; i++, a += mr, b += nr) {
         __m256 row[2];
         UNROLL
@@ -114,16 +114,16 @@ tile_of(size_t rows, size_t vectors, size_t cols, size_t k, const float *a, cons
     UNROLL
     for (size_t r = 0; r < rows; r++)
         UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            float *at = c + r * ldc + v * lanes;
-            if (v < whole)
-                _mm256_storeu_ps(at, sum[r][v]);
-            else
-                _mm256_maskstore_ps(at, mask, sum[r][v]);
-        }
+    for (size_t v = 0; v < vectors; v++) {
+        float* at = c + r * ldc + v * lanes;
+        if (v < whole)
+            _mm256_storeu_ps(at, sum[r][v]);
+        else
+            _mm256_maskstore_ps(at, mask, sum[r][v]);
+    }
 }
 
-static void tile(size_t rows, size_t cols, size_t k, const float *a, const float *b, float *c,
+static void tile(size_t rows, size_t cols, size_t k, const float* a, const float* b, float* c,
                  size_t ldc, int accumulate) {
     switch (rows) {
 #define CASE(n)                                                                                    \
@@ -143,6 +143,6 @@ static void tile(size_t rows, size_t cols, size_t k, const float *a, const float
     }
 }
 
-void npuenc_gemm_f32_init_avx2(npuenc_gemm_f32 *family) {
+void npuenc_gemm_f32_init_avx2(npuenc_gemm_f32* family) {
     *family = (npuenc_gemm_f32){mr, nr, 1, pack_a, pack_b_rows, pack_b_cols, tile};
 }

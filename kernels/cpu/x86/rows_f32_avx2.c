@@ -22,11 +22,11 @@ static inline __m256i first(size_t n) {
 }
 
 /* Up to a vector from or to a row that has `left` elements left; zeros beyond. */
-static inline __m256 load(const float *x, size_t left) {
+static inline __m256 load(const float* x, size_t left) {
     return left >= lanes ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, first(left));
 }
 
-static inline void store(float *x, size_t left, __m256 v) {
+static inline void store(float* x, size_t left, __m256 v) {
     if (left >= lanes)
         _mm256_storeu_ps(x, v);
     else
@@ -38,7 +38,9 @@ static inline __m256 keep(__m256 v, size_t left) {
     return left >= lanes ? v : _mm256_and_ps(v, _mm256_castsi256_ps(first(left)));
 }
 
-static inline __m256 all(float value) { return _mm256_set1_ps(value); }
+static inline __m256 all(float value) {
+    return _mm256_set1_ps(value);
+}
 
 static inline float sum_of(__m256 v) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -60,27 +62,27 @@ static inline __m256 max_four(const __m256 v[sums]) {
     return _mm256_max_ps(_mm256_max_ps(v[0], v[1]), _mm256_max_ps(v[2], v[3]));
 }
 
-static float mean_of(size_t n, const float *x) {
+static float mean_of(size_t n, const float* x) {
     __m256 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++)
-            sum[v] = _mm256_add_ps(sum[v], _mm256_loadu_ps(x + i + v * lanes));
+    for (size_t v = 0; v < sums; v++)
+        sum[v] = _mm256_add_ps(sum[v], _mm256_loadu_ps(x + i + v * lanes));
     for (; i < n; i += lanes)
         sum[0] = _mm256_add_ps(sum[0], load(x + i, n - i));
     return sum_of(add_four(sum)) / (float)n;
 }
 
-static float variance_of(size_t n, const float *x, __m256 mean) {
+static float variance_of(size_t n, const float* x, __m256 mean) {
     __m256 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++) {
-            const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i + v * lanes), mean);
-            sum[v] = _mm256_fmadd_ps(d, d, sum[v]);
-        }
+    for (size_t v = 0; v < sums; v++) {
+        const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i + v * lanes), mean);
+        sum[v] = _mm256_fmadd_ps(d, d, sum[v]);
+    }
     for (; i < n; i += lanes) {
         const __m256 d = keep(_mm256_sub_ps(load(x + i, n - i), mean), n - i);
         sum[0] = _mm256_fmadd_ps(d, d, sum[0]);
@@ -88,10 +90,9 @@ static float variance_of(size_t n, const float *x, __m256 mean) {
     return sum_of(add_four(sum)) / (float)n;
 }
 
-static void layer_norm(size_t n, const float *x, const float *weight, const float *bias, float *y) {
+static void layer_norm(size_t n, const float* x, const float* weight, const float* bias, float* y) {
     const __m256 mean = all(mean_of(n, x));
-    const __m256 scale =
-        all(1.0f / sqrtf(variance_of(n, x, mean) + npuenc_layer_norm_epsilon));
+    const __m256 scale = all(1.0f / sqrtf(variance_of(n, x, mean) + npuenc_layer_norm_epsilon));
     for (size_t i = 0; i < n; i += lanes) {
         const __m256 d = _mm256_sub_ps(load(x + i, n - i), mean);
         const __m256 w = load(weight + i, n - i);
@@ -123,14 +124,14 @@ static inline __m256 exp_of(__m256 x) {
 }
 
 /* The greatest scale * x. */
-static float greatest_scaled(size_t n, const float *x, __m256 scale) {
+static float greatest_scaled(size_t n, const float* x, __m256 scale) {
     const __m256 least = all(-INFINITY);
     __m256 max[sums] = {least, least, least, least};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++)
-            max[v] = _mm256_max_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i + v * lanes), scale), max[v]);
+    for (size_t v = 0; v < sums; v++)
+        max[v] = _mm256_max_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i + v * lanes), scale), max[v]);
     for (; i < n; i += lanes) {
         const __m256 v = _mm256_mul_ps(load(x + i, n - i), scale);
         const __m256 in = _mm256_castsi256_ps(first(n - i));
@@ -140,22 +141,21 @@ static float greatest_scaled(size_t n, const float *x, __m256 scale) {
 }
 
 /* x = scale * x + addend, and the greatest of it. */
-static float add_mask(size_t n, float *x, __m256 scale, const float *addend) {
+static float add_mask(size_t n, float* x, __m256 scale, const float* addend) {
     const __m256 least = all(-INFINITY);
     __m256 max = least;
     for (size_t i = 0; i < n; i += lanes) {
         const __m256 a = load(addend + i, n - i);
-        const __m256 in = _mm256_and_ps(_mm256_cmp_ps(a, least, _CMP_NEQ_UQ),
-                                        _mm256_castsi256_ps(first(n - i)));
-        const __m256 v =
-            _mm256_blendv_ps(least, _mm256_fmadd_ps(load(x + i, n - i), scale, a), in);
+        const __m256 in =
+            _mm256_and_ps(_mm256_cmp_ps(a, least, _CMP_NEQ_UQ), _mm256_castsi256_ps(first(n - i)));
+        const __m256 v = _mm256_blendv_ps(least, _mm256_fmadd_ps(load(x + i, n - i), scale, a), in);
         max = _mm256_max_ps(v, max);
         store(x + i, n - i, v);
     }
     return greatest_of(max);
 }
 
-static void softmax(size_t n, float *x, float scale, const float *mask) {
+static void softmax(size_t n, float* x, float scale, const float* mask) {
     float greatest = mask ? add_mask(n, x, all(scale), mask) : greatest_scaled(n, x, all(scale));
     if (greatest == -INFINITY)
         greatest = 0.0f; /* so that exp makes zeros, and NaN of NaN */
@@ -178,8 +178,7 @@ static void softmax(size_t n, float *x, float scale, const float *mask) {
 }
 
 static inline __m256 gelu_of(__m256 y) {
-    const __m256 u =
-        _mm256_fmadd_ps(_mm256_mul_ps(y, y), all(npuenc_gelu_inverse_13), all(-1));
+    const __m256 u = _mm256_fmadd_ps(_mm256_mul_ps(y, y), all(npuenc_gelu_inverse_13), all(-1));
     __m256 h = all(npuenc_gelu_12);
     h = _mm256_fmadd_ps(h, u, all(npuenc_gelu_11));
     h = _mm256_fmadd_ps(h, u, all(npuenc_gelu_10));
@@ -194,13 +193,13 @@ static inline __m256 gelu_of(__m256 y) {
     h = _mm256_fmadd_ps(h, u, all(npuenc_gelu_1));
     h = _mm256_fmadd_ps(h, u, all(npuenc_gelu_0));
     h = _mm256_mul_ps(h, y);
-    /* Of a NaN and a number, min and max give the second. */
+    /* Of a number and a NaN, min and max give the second: NaN passes. */
     h = _mm256_min_ps(all(0.5f), h);
     h = _mm256_max_ps(all(-0.5f), h);
     return _mm256_mul_ps(_mm256_max_ps(all(npuenc_gelu_least), y), _mm256_add_ps(h, all(0.5f)));
 }
 
-static void epilogue(size_t n, float *y, const float *bias, int gelu, const float *addend) {
+static void epilogue(size_t n, float* y, const float* bias, int gelu, const float* addend) {
     for (size_t i = 0; i < n; i += lanes) {
         __m256 v = load(y + i, n - i);
         if (bias)
@@ -213,20 +212,19 @@ static void epilogue(size_t n, float *y, const float *bias, int gelu, const floa
     }
 }
 
-static float abs_max(size_t n, const float *x) {
+static float abs_max(size_t n, const float* x) {
     const __m256 sign = all(-0.0f);
     __m256 max[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++)
-            max[v] = _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x + i + v * lanes)),
-                                   max[v]);
+    for (size_t v = 0; v < sums; v++)
+        max[v] = _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x + i + v * lanes)), max[v]);
     for (; i < n; i += lanes)
         max[0] = _mm256_max_ps(_mm256_andnot_ps(sign, load(x + i, n - i)), max[0]);
     return greatest_of(max_four(max));
 }
 
-void npuenc_rows_f32_init_avx2(npuenc_rows_f32 *family) {
+void npuenc_rows_f32_init_avx2(npuenc_rows_f32* family) {
     *family = (npuenc_rows_f32){layer_norm, softmax, epilogue, abs_max};
 }

@@ -19,7 +19,9 @@ static inline __mmask16 first(size_t n) {
     return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
 }
 
-static inline __m512 all(float value) { return _mm512_set1_ps(value); }
+static inline __m512 all(float value) {
+    return _mm512_set1_ps(value);
+}
 
 static inline float sum_of(__m512 v) {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
@@ -43,27 +45,27 @@ static inline __m512 max_four(const __m512 v[sums]) {
     return _mm512_max_ps(_mm512_max_ps(v[0], v[1]), _mm512_max_ps(v[2], v[3]));
 }
 
-static float mean_of(size_t n, const float *x) {
+static float mean_of(size_t n, const float* x) {
     __m512 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++)
-            sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(x + i + v * lanes));
+    for (size_t v = 0; v < sums; v++)
+        sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(x + i + v * lanes));
     for (; i < n; i += lanes)
         sum[0] = _mm512_add_ps(sum[0], _mm512_maskz_loadu_ps(first(n - i), x + i));
     return sum_of(add_four(sum)) / (float)n;
 }
 
-static float variance_of(size_t n, const float *x, __m512 mean) {
+static float variance_of(size_t n, const float* x, __m512 mean) {
     __m512 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++) {
-            const __m512 d = _mm512_sub_ps(_mm512_loadu_ps(x + i + v * lanes), mean);
-            sum[v] = _mm512_fmadd_ps(d, d, sum[v]);
-        }
+    for (size_t v = 0; v < sums; v++) {
+        const __m512 d = _mm512_sub_ps(_mm512_loadu_ps(x + i + v * lanes), mean);
+        sum[v] = _mm512_fmadd_ps(d, d, sum[v]);
+    }
     for (; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512 d = _mm512_maskz_sub_ps(mask, _mm512_maskz_loadu_ps(mask, x + i), mean);
@@ -72,10 +74,9 @@ static float variance_of(size_t n, const float *x, __m512 mean) {
     return sum_of(add_four(sum)) / (float)n;
 }
 
-static void layer_norm(size_t n, const float *x, const float *weight, const float *bias, float *y) {
+static void layer_norm(size_t n, const float* x, const float* weight, const float* bias, float* y) {
     const __m512 mean = all(mean_of(n, x));
-    const __m512 scale =
-        all(1.0f / sqrtf(variance_of(n, x, mean) + npuenc_layer_norm_epsilon));
+    const __m512 scale = all(1.0f / sqrtf(variance_of(n, x, mean) + npuenc_layer_norm_epsilon));
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), mean);
@@ -104,14 +105,14 @@ static inline __m512 exp_of(__mmask16 mask, __m512 x) {
 }
 
 /* The greatest scale * x. */
-static float greatest_scaled(size_t n, const float *x, __m512 scale) {
+static float greatest_scaled(size_t n, const float* x, __m512 scale) {
     const __m512 least = all(-INFINITY);
     __m512 max[sums] = {least, least, least, least};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++)
-            max[v] = _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i + v * lanes), scale), max[v]);
+    for (size_t v = 0; v < sums; v++)
+        max[v] = _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i + v * lanes), scale), max[v]);
     for (; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         max[0] = _mm512_mask_max_ps(
@@ -121,7 +122,7 @@ static float greatest_scaled(size_t n, const float *x, __m512 scale) {
 }
 
 /* x = scale * x + addend, and the greatest of it. */
-static float add_mask(size_t n, float *x, __m512 scale, const float *addend) {
+static float add_mask(size_t n, float* x, __m512 scale, const float* addend) {
     const __m512 least = all(-INFINITY);
     __m512 max = least;
     for (size_t i = 0; i < n; i += lanes) {
@@ -136,7 +137,7 @@ static float add_mask(size_t n, float *x, __m512 scale, const float *addend) {
     return greatest_of(max);
 }
 
-static void softmax(size_t n, float *x, float scale, const float *mask) {
+static void softmax(size_t n, float* x, float scale, const float* mask) {
     float greatest = mask ? add_mask(n, x, all(scale), mask) : greatest_scaled(n, x, all(scale));
     if (greatest == -INFINITY)
         greatest = 0.0f; /* so that exp makes zeros, and NaN of NaN */
@@ -162,8 +163,7 @@ static void softmax(size_t n, float *x, float scale, const float *mask) {
 }
 
 static inline __m512 gelu_of(__m512 y) {
-    const __m512 u =
-        _mm512_fmadd_ps(_mm512_mul_ps(y, y), all(npuenc_gelu_inverse_13), all(-1));
+    const __m512 u = _mm512_fmadd_ps(_mm512_mul_ps(y, y), all(npuenc_gelu_inverse_13), all(-1));
     __m512 h = all(npuenc_gelu_12);
     h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_11));
     h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_10));
@@ -178,13 +178,13 @@ static inline __m512 gelu_of(__m512 y) {
     h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_1));
     h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_0));
     h = _mm512_mul_ps(h, y);
-    /* Of a NaN and a number, min and max give the second. */
+    /* Of a number and a NaN, min and max give the second: NaN passes. */
     h = _mm512_min_ps(all(0.5f), h);
     h = _mm512_max_ps(all(-0.5f), h);
     return _mm512_mul_ps(_mm512_max_ps(all(npuenc_gelu_least), y), _mm512_add_ps(h, all(0.5f)));
 }
 
-static void epilogue(size_t n, float *y, const float *bias, int gelu, const float *addend) {
+static void epilogue(size_t n, float* y, const float* bias, int gelu, const float* addend) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         __m512 v = _mm512_maskz_loadu_ps(mask, y + i);
@@ -198,18 +198,18 @@ static void epilogue(size_t n, float *y, const float *bias, int gelu, const floa
     }
 }
 
-static float abs_max(size_t n, const float *x) {
+static float abs_max(size_t n, const float* x) {
     __m512 max[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
         UNROLL
-        for (size_t v = 0; v < sums; v++)
-            max[v] = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x + i + v * lanes)), max[v]);
+    for (size_t v = 0; v < sums; v++)
+        max[v] = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x + i + v * lanes)), max[v]);
     for (; i < n; i += lanes)
         max[0] = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(first(n - i), x + i)), max[0]);
     return greatest_of(max_four(max));
 }
 
-void npuenc_rows_f32_init_avx512(npuenc_rows_f32 *family) {
+void npuenc_rows_f32_init_avx512(npuenc_rows_f32* family) {
     *family = (npuenc_rows_f32){layer_norm, softmax, epilogue, abs_max};
 }

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the checks of the kernels on CPUs that this machine is not, under qemu-user: one without AVX
+has to run no instruction of AVX2 and one with AVX2 none of AVX-512, and both have to refuse these.
+
+usage: check_emulated.py CHECK
+"""
+import platform
+import shutil
+import subprocess
+import sys
+
+PASSED, REFUSED = 0, 77
+EXPECTED = [
+    ("Nehalem", "reference", PASSED),
+    ("Nehalem", "avx2", REFUSED),
+    ("Nehalem", "avx512", REFUSED),
+    ("Haswell", "avx2", PASSED),
+    ("Haswell", "avx512", REFUSED),
+]
+
+
+def main():
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    qemu = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
+    if platform.machine() != "x86_64" or not qemu:
+        print("skipped: needs an x86-64 machine and qemu-x86_64 (Debian: qemu-user)")
+        return 77
+    failed = False
+    for cpu, isa, status in EXPECTED:
+        result = subprocess.run(
+            [qemu, "-cpu", cpu, sys.argv[1], "--isa", isa, "--quick", "--emulated"],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        right = result.returncode == status
+        print(f"{cpu}, {isa}: {'ok' if right else 'FAILED'}, status {result.returncode}")
+        if not right:
+            print(result.stdout)
+            failed = True
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
