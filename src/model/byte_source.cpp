@@ -61,7 +61,8 @@ class FileSource final : public ByteSource {
                 io_error(NPUENC_E_IO, errno);
             }
             if (got == 0) {
-                fail(NPUENC_E_IO, "%s: ends at offset %llu now, but had %llu bytes when opened",
+                fail(NPUENC_E_IO,
+                     "%s: ends at or before offset %llu, but had %llu bytes when it was opened",
                      short_name(name()).c_str(), static_cast<unsigned long long>(offset),
                      static_cast<unsigned long long>(size()));
             }

@@ -4,6 +4,7 @@
 #include "model/json.hpp"
 
 #include <cstddef>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,28 @@ namespace npuenc {
 namespace {
 
 constexpr size_t max_depth = 16;
+constexpr size_t max_token_bytes = 1 << 16;
+
+// The parser collects a string or number as a whole, in several copies; this bounds them.
+bool has_long_token(std::string_view text) {
+    bool in_string = false;
+    size_t begin = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (in_string && c == '\\') {
+            ++i;
+        } else if (c == '"') {
+            in_string = !in_string;
+            begin = i;
+        } else if (!in_string && std::string_view(",:[]{} \t\r\n").find(c) != text.npos) {
+            begin = i;
+        }
+        if (i - begin > max_token_bytes) {
+            return true;
+        }
+    }
+    return false;
+}
 
 // Follows where in the document the parser is. The parser calls with its own names and types.
 class Events final : public nlohmann::json_sax<nlohmann::json> {
@@ -88,6 +111,14 @@ void parse_json(const ByteSource& source, uint64_t offset, uint64_t bytes, const
                 JsonVisitor& visitor) {
     std::string text(static_cast<size_t>(bytes), '\0');
     source.read(offset, text.data(), text.size());
+    // nlohmann's parser would take a NUL for the end.
+    if (const size_t nul = text.find('\0'); nul != text.npos) {
+        source.bad("the JSON of the %s is malformed at its byte %zu", what, nul + 1);
+    }
+    if (has_long_token(text)) {
+        source.bad("the JSON of the %s has a string or number of more than %zu bytes", what,
+                   max_token_bytes);
+    }
     Events events(source, what, visitor);
     nlohmann::json::sax_parse(text, &events);
 }

@@ -36,7 +36,8 @@ class JsonVisitor {
 };
 
 // Parses bytes [offset, offset + bytes) of the source, one JSON value of at most 16 levels.
-// E_BAD_MODEL where it is malformed or deeper. `what` is its name in messages: "header".
+// E_BAD_MODEL where it is malformed, deeper, or has a token of more than 64 KiB. `what` is its name
+// in messages: "header".
 void parse_json(const ByteSource& source, uint64_t offset, uint64_t bytes, const char* what,
                 JsonVisitor& visitor);
 
