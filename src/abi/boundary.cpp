@@ -33,6 +33,10 @@ Failure current_failure() noexcept {
 
 int32_t remember_failure(npuenc_status status, const char* detail) noexcept {
     copy_text(detail, last_detail, sizeof last_detail);
+    // One line, whatever a path in it may hold.
+    std::replace_if(
+        last_detail, last_detail + std::strlen(last_detail),
+        [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
     return status;
 }
 

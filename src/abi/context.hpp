@@ -2,6 +2,7 @@
 // An open device with all that its calls share.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,6 +33,32 @@ class Context {
         return *bank;
     }
 
+    // Held by a call that works on its caller's thread; those of the queue are not counted here.
+    class DirectCall {
+      public:
+        explicit DirectCall(Context& context) : context_(context) {
+            const std::lock_guard lock(context.mutex_);
+            ++context.direct_calls_;
+        }
+        ~DirectCall() {
+            const std::lock_guard lock(context_.mutex_);
+            if (--context_.direct_calls_ == 0)
+                context_.no_direct_call_.notify_all();
+        }
+        DirectCall(const DirectCall&) = delete;
+        DirectCall& operator=(const DirectCall&) = delete;
+
+      private:
+        Context& context_;
+    };
+
+    // Until no call is in flight.
+    void wait_until_idle() {
+        queue_.wait_until_empty();
+        std::unique_lock lock(mutex_);
+        no_direct_call_.wait(lock, [this] { return direct_calls_ == 0; });
+    }
+
     void add(const Stats& stats) {
         const std::lock_guard lock(mutex_);
         totals_ += stats;
@@ -46,6 +73,8 @@ class Context {
     Choice choice_;
     Log log_;
     mutable std::mutex mutex_;
+    std::condition_variable no_direct_call_;
+    size_t direct_calls_ = 0;
     std::optional<MelSpectrogram> mel80_, mel128_;
     Stats totals_;
     SubmissionQueue queue_; // last: its thread goes first

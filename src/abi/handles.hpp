@@ -86,6 +86,7 @@ Failure work(Context& context, Run& run, Body&& body) noexcept {
 // A call that works at once, on the caller's thread.
 template <typename Body>
 void call(Context& context, npuenc_run* handle, Body&& body) {
+    const Context::DirectCall in_flight(context);
     RunOrOwn chosen(handle, context);
     Run& run = *chosen;
     run.begin(false);

@@ -38,10 +38,10 @@ struct Extent {
 };
 
 Extent settle_extent(const char* name, uint64_t rows, uint64_t n, uint64_t given_ld,
-                     uint64_t stride, uint64_t batch) {
+                     uint64_t stride) {
     const size_t ld = settle_ld((std::string("ld") + name).c_str(), given_ld, n);
     const uint64_t span = span_of_rows(rows, n, ld);
-    if (stride != 0 && batch > 1 && stride < span)
+    if (stride != 0 && stride < span)
         fail(NPUENC_E_INVALID, "desc.stride_%s is %llu, less than an item's %llu", name,
              static_cast<unsigned long long>(stride), static_cast<unsigned long long>(span));
     if (stride == 0)
@@ -81,13 +81,11 @@ extern "C" int32_t npuenc_matmul(npuenc_ctx* ctx, const npuenc_matmul_desc* desc
         const uint64_t macs =
             checked_multiply(checked_multiply(batch, known.m), checked_multiply(known.n, known.k));
         checked_size(macs);
-        const Extent a_extent =
-            settle_extent("a", known.m, known.k, known.lda, known.stride_a, batch);
+        const Extent a_extent = settle_extent("a", known.m, known.k, known.lda, known.stride_a);
         const Extent b_extent =
             settle_extent("b", transposed ? known.n : known.k, transposed ? known.k : known.n,
-                          known.ldb, known.stride_b, batch);
-        const Extent c_extent =
-            settle_extent("c", known.m, known.n, known.ldc, known.stride_c, batch);
+                          known.ldb, known.stride_b);
+        const Extent c_extent = settle_extent("c", known.m, known.n, known.ldc, known.stride_c);
 
         Buffer a_buffer{a, a_bytes, "a"}, b_buffer{b, b_bytes, "b"}, c_buffer{c, c_bytes, "c"};
         a_buffer.check(batch_elements(a_extent, batch), element_size(types.a));

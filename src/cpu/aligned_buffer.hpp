@@ -13,9 +13,6 @@ constexpr size_t cache_line = 64;
 constexpr size_t ceil_div(size_t n, size_t step) {
     return n / step + (n % step != 0);
 }
-constexpr size_t round_up(size_t n, size_t step) {
-    return ceil_div(n, step) * step;
-}
 
 // a * b for a size in memory: what overflows cannot be allocated either.
 inline size_t size_product(size_t a, size_t b) {
@@ -23,6 +20,10 @@ inline size_t size_product(size_t a, size_t b) {
     if (__builtin_mul_overflow(a, b, &product))
         throw std::bad_alloc();
     return product;
+}
+
+inline size_t round_up(size_t n, size_t step) {
+    return size_product(ceil_div(n, step), step);
 }
 
 class AlignedBuffer {

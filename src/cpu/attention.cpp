@@ -63,183 +63,238 @@ class Visible {
     const Attention& shape_;
 };
 
-// Packs the values of one head as the B of the second product.
+// One call. Heads are counted over the whole batch.
 template <class Kind>
-void pack_values(const npuenc_kernels& kernels, size_t n, size_t head_dim,
-                 const OperandOf<typename Kind::Scores>* v, size_t ld, Scratch& scratch,
-                 OperandOf<typename Kind::Results>* panels, size_t stride) {
-    const auto& gemm = Kind::results(kernels);
-    const auto pack = [&](size_t position, size_t count, const auto* rows, size_t ld_rows) {
-        for (size_t col = 0; col < head_dim; col += gemm.nr)
-            gemm.pack_b_cols(std::min<size_t>(gemm.nr, head_dim - col), count, rows + col, ld_rows,
-                             panels + col / gemm.nr * stride + position * gemm.nr);
+class Call {
+  public:
+    using Scores = typename Kind::Scores;
+    using Results = typename Kind::Results;
+    using In = OperandOf<Scores>;
+    using Probability = OperandOf<Results>;
+
+    Call(const npuenc_kernels& kernels, const Attention& shape, const void* q, const void* k,
+         const void* v, void* out)
+        : kernels_(kernels), score_gemm_(Kind::scores(kernels)),
+          result_gemm_(Kind::results(kernels)), shape_(shape), visible_(shape),
+          q_(static_cast<const In*>(q)), k_(static_cast<const In*>(k)),
+          v_(static_cast<const In*>(v)), out_(static_cast<In*>(out)),
+          k_stride_(panel_stride(score_gemm_, score_gemm_.nr, shape.head_dim)),
+          v_stride_(panel_stride(result_gemm_, result_gemm_.nr, shape.kv_len)),
+          keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr),
+                                   size_product(k_stride_, sizeof(In)))),
+          values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr),
+                                     size_product(v_stride_, sizeof(Probability)))) {}
+
+    size_t n_heads() const { return size_product(shape_.batch, shape_.n_head); }
+    // Of the packed keys and values of a head.
+    size_t head_bytes() const { return keys_bytes_ + values_bytes_; }
+
+    size_t block_rows() const {
+        return std::max<size_t>(1, block_queries / score_gemm_.mr) * score_gemm_.mr;
+    }
+    size_t n_blocks() const { return ceil_div(shape_.q_len, block_rows()); }
+
+    void pack_keys(size_t head, char* packed) const;
+    void pack_values(size_t head, char* packed, Scratch& scratch) const;
+    void attend(size_t head, size_t block, const char* packed, Scratch& scratch) const;
+
+  private:
+    // A block of queries, and the scores of each, `ld` apart, which become its probabilities.
+    struct Queries {
+        size_t item, head, first, rows;
+        size_t n_keys; // seen by any of them
+        float* scores;
+        size_t ld;
     };
-    if constexpr (std::is_same_v<Kind, S8>) {
+
+    void compute_scores(const Queries& queries, const In* keys, Scratch& scratch) const;
+    void apply_softmax(const Queries& queries) const;
+    const Probability* probabilities(const Queries& queries, Scratch& scratch) const;
+    void compute_results(const Queries& queries, const Probability* p, const Probability* values,
+                         Scratch& scratch) const;
+
+    const npuenc_kernels& kernels_;
+    const Scores& score_gemm_;
+    const Results& result_gemm_;
+    const Attention& shape_;
+    const Visible visible_;
+    const In *q_, *k_, *v_;
+    In* out_;
+    const size_t k_stride_, v_stride_;
+    const size_t keys_bytes_, values_bytes_; // multiples of a cache line, as panels are
+};
+
+template <class Kind>
+void Call<Kind>::pack_keys(size_t head, char* packed) const {
+    const size_t item = head / shape_.n_head, nr = score_gemm_.nr;
+    const In* rows = k_ + item * shape_.stride_k + head % shape_.n_head * shape_.head_dim;
+    In* panels = reinterpret_cast<In*>(packed);
+    const size_t n = visible_.of_item(item);
+    for (size_t key = 0; key < n; key += nr)
+        score_gemm_.pack_b_rows(std::min(nr, n - key), shape_.head_dim, rows + key * shape_.ldk,
+                                shape_.ldk, panels + key / nr * k_stride_);
+}
+
+template <class Kind>
+void Call<Kind>::pack_values(size_t head, char* packed, Scratch& scratch) const {
+    const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
+    const In* v = v_ + item * shape_.stride_v + head % shape_.n_head * head_dim;
+    auto* panels = reinterpret_cast<Probability*>(packed + keys_bytes_);
+    const size_t n = visible_.of_item(item);
+    const auto pack = [&](size_t position, size_t count, const Probability* rows, size_t ld) {
+        for (size_t col = 0; col < head_dim; col += nr)
+            result_gemm_.pack_b_cols(std::min(nr, head_dim - col), count, rows + col, ld,
+                                     panels + col / nr * v_stride_ + position * nr);
+    };
+    if constexpr (std::is_same_v<In, Probability>) {
+        pack(0, n, v, shape_.ldv);
+    } else {
         float* staging =
             scratch.get<float>(Scratch::staging, size_product(staged_positions, head_dim));
         for (size_t position = 0; position < n; position += staged_positions) {
             const size_t count = std::min(staged_positions, n - position);
             for (size_t i = 0; i < count; ++i)
-                kernels.convert.s8_to_f32(head_dim, v + (position + i) * ld, 1.0f,
-                                          staging + i * head_dim);
+                kernels_.convert.s8_to_f32(head_dim, v + (position + i) * shape_.ldv, 1.0f,
+                                           staging + i * head_dim);
             pack(position, count, staging, head_dim);
         }
-    } else {
-        pack(0, n, v, ld);
     }
+}
+
+template <class Kind>
+void Call<Kind>::attend(size_t head, size_t block, const char* packed, Scratch& scratch) const {
+    Queries queries{};
+    queries.item = head / shape_.n_head;
+    queries.head = head % shape_.n_head;
+    queries.first = block * block_rows();
+    queries.rows = std::min(block_rows(), shape_.q_len - queries.first);
+    queries.n_keys = visible_.of_query(queries.item, queries.first + queries.rows - 1);
+    queries.ld = round_up(queries.n_keys, cache_line / sizeof(float));
+    queries.scores = scratch.get<float>(Scratch::scores, size_product(queries.rows, queries.ld));
+
+    compute_scores(queries, reinterpret_cast<const In*>(packed), scratch);
+    apply_softmax(queries);
+    compute_results(queries, probabilities(queries, scratch),
+                    reinterpret_cast<const Probability*>(packed + keys_bytes_), scratch);
+    scratch.trim();
+}
+
+template <class Kind>
+void Call<Kind>::compute_scores(const Queries& queries, const In* keys, Scratch& scratch) const {
+    const In* q = q_ + queries.item * shape_.stride_q + queries.first * shape_.ldq +
+                  queries.head * shape_.head_dim;
+    Block<Scores> block{};
+    block.rows = queries.rows;
+    block.end_col = queries.n_keys;
+    block.k = shape_.head_dim;
+    block.b = {keys, k_stride_};
+    if constexpr (std::is_same_v<SumOf<Scores>, float>) {
+        block.c = queries.scores;
+        block.ldc = queries.ld;
+    }
+    multiply(
+        score_gemm_, block, scratch,
+        [&](size_t row, size_t rows, size_t k, size_t n, In* panel) {
+            score_gemm_.pack_a(rows, n, q + row * shape_.ldq + k, shape_.ldq, panel);
+        },
+        [&](size_t row, size_t col, size_t n, const SumOf<Scores>* sums) {
+            if constexpr (std::is_same_v<SumOf<Scores>, int32_t>)
+                kernels_.convert.s32_to_f32(n, sums, 1.0f, nullptr,
+                                            queries.scores + row * queries.ld + col);
+        });
+}
+
+template <class Kind>
+void Call<Kind>::apply_softmax(const Queries& queries) const {
+    float scale = shape_.scale;
+    if (shape_.type == NPUENC_S8)
+        scale *= shape_.q_scale * shape_.k_scale;
+    const float* added = nullptr;
+    if (shape_.mask == NPUENC_MASK_ADD_F32)
+        added = shape_.added + queries.item * shape_.added_stride_batch +
+                queries.head * shape_.added_stride_head + queries.first * shape_.kv_len;
+    for (size_t row = 0; row < queries.rows; ++row) {
+        float* scores = queries.scores + row * queries.ld;
+        const size_t n = visible_.of_query(queries.item, queries.first + row);
+        if (n > 0)
+            kernels_.rows_f32.softmax(n, scores, scale,
+                                      added ? added + row * shape_.kv_len : nullptr);
+        std::fill(scores + n, scores + queries.n_keys, 0.0f);
+    }
+}
+
+// In the type of the second product.
+template <class Kind>
+auto Call<Kind>::probabilities(const Queries& queries, Scratch& scratch) const
+    -> const Probability* {
+    if constexpr (std::is_same_v<Probability, float>) {
+        return queries.scores;
+    } else {
+        const size_t ld = queries.ld;
+        auto* rounded =
+            scratch.get<uint16_t>(Scratch::probabilities, size_product(queries.rows, ld));
+        for (size_t row = 0; row < queries.rows; ++row)
+            kernels_.convert.f32_to_bf16(queries.n_keys, queries.scores + row * ld,
+                                         rounded + row * ld);
+        return rounded;
+    }
+}
+
+template <class Kind>
+void Call<Kind>::compute_results(const Queries& queries, const Probability* p,
+                                 const Probability* values, Scratch& scratch) const {
+    In* out = out_ + queries.item * shape_.stride_o + queries.first * shape_.ldo +
+              queries.head * shape_.head_dim;
+    Block<Results> block{};
+    block.rows = queries.rows;
+    block.end_col = shape_.head_dim;
+    block.k = queries.n_keys;
+    block.b = {values, v_stride_};
+    if constexpr (std::is_same_v<In, float>) {
+        block.c = out;
+        block.ldc = shape_.ldo;
+    }
+    multiply(
+        result_gemm_, block, scratch,
+        [&](size_t row, size_t rows, size_t k, size_t n, Probability* panel) {
+            result_gemm_.pack_a(rows, n, p + row * queries.ld + k, queries.ld, panel);
+        },
+        [&](size_t row, size_t col, size_t n, const float* sums) {
+            In* to = out + row * shape_.ldo + col;
+            if constexpr (std::is_same_v<In, uint16_t>)
+                kernels_.convert.f32_to_bf16(n, sums, to);
+            else if constexpr (std::is_same_v<In, int8_t>)
+                kernels_.convert.f32_to_s8(n, sums, shape_.v_scale / shape_.out_scale, 0, to);
+        });
 }
 
 } // namespace
 
 template <class Kind>
-void CpuDevice::attend(const Attention& shape, const void* q_data, const void* k_data,
-                       const void* v_data, void* out_data) {
-    using Scores = typename Kind::Scores;
-    using Results = typename Kind::Results;
-    using In = OperandOf<Scores>;
-    using Probability = OperandOf<Results>;
-    const Scores& score_gemm = Kind::scores(kernels_);
-    const Results& result_gemm = Kind::results(kernels_);
-    const auto* q = static_cast<const In*>(q_data);
-    const auto* k = static_cast<const In*>(k_data);
-    const auto* v = static_cast<const In*>(v_data);
-    auto* out = static_cast<In*>(out_data);
-    const Visible visible(shape);
-    const size_t head_dim = shape.head_dim;
+void CpuDevice::attend(const Attention& shape, const void* q, const void* k, const void* v,
+                       void* out) {
+    const Call<Kind> call(kernels_, shape, q, k, v, out);
+    const size_t n_heads = call.n_heads(), n_blocks = call.n_blocks();
+    if (n_heads == 0 || n_blocks == 0)
+        return;
+    const size_t head_bytes = call.head_bytes();
+    const size_t heads_at_once =
+        std::clamp<size_t>(packed_bytes / std::max<size_t>(1, head_bytes), 1, n_heads);
+    const SharedMemory::Lease lease(shared_, size_product(heads_at_once, head_bytes));
+    char* const packed = lease.data<char>();
 
-    const size_t k_stride = panel_stride(score_gemm, score_gemm.nr, head_dim);
-    const size_t v_stride = panel_stride(result_gemm, result_gemm.nr, shape.kv_len);
-    const size_t k_bytes = round_up(
-        size_product(size_product(ceil_div(shape.kv_len, score_gemm.nr), k_stride), sizeof(In)),
-        cache_line);
-    const size_t v_bytes =
-        round_up(size_product(size_product(ceil_div(head_dim, result_gemm.nr), v_stride),
-                              sizeof(Probability)),
-                 cache_line);
-    const size_t head_bytes = k_bytes + v_bytes;
-
-    const size_t n_heads = size_product(shape.batch, shape.n_head);
-    const size_t heads_at_once = std::clamp<size_t>(packed_bytes / std::max<size_t>(1, head_bytes),
-                                                    1, std::max<size_t>(1, n_heads));
-    const SharedMemory::Lease packed(shared_, size_product(heads_at_once, head_bytes));
-    const auto keys_of = [&](size_t i) {
-        return reinterpret_cast<In*>(packed.data<char>() + i * head_bytes);
-    };
-    const auto values_of = [&](size_t i) {
-        return reinterpret_cast<Probability*>(packed.data<char>() + i * head_bytes + k_bytes);
-    };
-
-    const size_t mr = score_gemm.mr;
-    const size_t queries = std::max<size_t>(1, block_queries / mr) * mr;
-    const size_t n_blocks = ceil_div(shape.q_len, queries);
-
-    for (size_t first_head = 0; first_head < n_heads; first_head += heads_at_once) {
-        const size_t heads = std::min(heads_at_once, n_heads - first_head);
-
-        // Keys and values of each head, a task each.
+    for (size_t first = 0; first < n_heads; first += heads_at_once) {
+        const size_t heads = std::min(heads_at_once, n_heads - first);
         pool_.for_each(2 * heads, [&](size_t task, unsigned thread) {
             const size_t i = task / 2;
-            const size_t item = (first_head + i) / shape.n_head;
-            const size_t head = (first_head + i) % shape.n_head;
-            const size_t n_keys = visible.of_item(item);
-            if (task % 2) {
-                pack_values<Kind>(kernels_, n_keys, head_dim,
-                                  v + item * shape.stride_v + head * head_dim, shape.ldv,
-                                  scratch_[thread], values_of(i), v_stride);
-                return;
-            }
-            const In* rows = k + item * shape.stride_k + head * head_dim;
-            for (size_t key = 0; key < n_keys; key += score_gemm.nr)
-                score_gemm.pack_b_rows(std::min<size_t>(score_gemm.nr, n_keys - key), head_dim,
-                                       rows + key * shape.ldk, shape.ldk,
-                                       keys_of(i) + key / score_gemm.nr * k_stride);
+            if (task % 2 == 0)
+                call.pack_keys(first + i, packed + i * head_bytes);
+            else
+                call.pack_values(first + i, packed + i * head_bytes, scratch_[thread]);
         });
-
         pool_.for_each(heads * n_blocks, [&](size_t task, unsigned thread) {
             const size_t i = task / n_blocks;
-            const size_t item = (first_head + i) / shape.n_head;
-            const size_t head = (first_head + i) % shape.n_head;
-            const size_t first = task % n_blocks * queries;
-            const size_t rows = std::min(queries, shape.q_len - first);
-            const size_t n_keys = visible.of_query(item, first + rows - 1); // the last sees most
-            Scratch& scratch = scratch_[thread];
-
-            // Scores: s32 of s8 become f32 row by row.
-            const size_t ld = round_up(n_keys, 16);
-            float* scores = scratch.get<float>(Scratch::scores, size_product(rows, ld));
-            const In* q_rows = q + item * shape.stride_q + first * shape.ldq + head * head_dim;
-            Block<Scores> block{};
-            block.rows = rows;
-            block.end_col = n_keys;
-            block.k = head_dim;
-            block.b = {keys_of(i), k_stride};
-            if constexpr (std::is_same_v<SumOf<Scores>, float>) {
-                block.c = scores;
-                block.ldc = ld;
-            }
-            multiply(
-                score_gemm, block, scratch,
-                [&](size_t row, size_t count, size_t first_k, size_t depth, In* panel) {
-                    score_gemm.pack_a(count, depth, q_rows + row * shape.ldq + first_k, shape.ldq,
-                                      panel);
-                },
-                [&](size_t row, size_t col, size_t n, const SumOf<Scores>* sums) {
-                    if constexpr (std::is_same_v<Kind, S8>)
-                        kernels_.convert.s32_to_f32(n, sums, 1.0f, nullptr,
-                                                    scores + row * ld + col);
-                });
-
-            // Probabilities.
-            float scale = shape.scale;
-            if constexpr (std::is_same_v<Kind, S8>)
-                scale *= shape.q_scale * shape.k_scale;
-            const float* added = nullptr;
-            if (shape.mask == NPUENC_MASK_ADD_F32)
-                added = shape.added + item * shape.added_stride_batch +
-                        head * shape.added_stride_head + first * shape.kv_len;
-            for (size_t row = 0; row < rows; ++row) {
-                float* scores_row = scores + row * ld;
-                const size_t n = visible.of_query(item, first + row);
-                if (n > 0)
-                    kernels_.rows_f32.softmax(n, scores_row, scale,
-                                              added ? added + row * shape.kv_len : nullptr);
-                std::fill(scores_row + n, scores_row + n_keys, 0.0f);
-            }
-            const Probability* probabilities;
-            if constexpr (std::is_same_v<Kind, Bf16>) {
-                uint16_t* rounded =
-                    scratch.get<uint16_t>(Scratch::probabilities, size_product(rows, ld));
-                for (size_t row = 0; row < rows; ++row)
-                    kernels_.convert.f32_to_bf16(n_keys, scores + row * ld, rounded + row * ld);
-                probabilities = rounded;
-            } else {
-                probabilities = scores;
-            }
-
-            // Results.
-            In* out_rows = out + item * shape.stride_o + first * shape.ldo + head * head_dim;
-            Block<Results> result{};
-            result.rows = rows;
-            result.end_col = head_dim;
-            result.k = n_keys;
-            result.b = {values_of(i), v_stride};
-            if constexpr (std::is_same_v<Kind, F32>) {
-                result.c = out_rows;
-                result.ldc = shape.ldo;
-            }
-            multiply(
-                result_gemm, result, scratch,
-                [&](size_t row, size_t count, size_t first_k, size_t depth, Probability* panel) {
-                    result_gemm.pack_a(count, depth, probabilities + row * ld + first_k, ld, panel);
-                },
-                [&](size_t row, size_t col, size_t n, const float* sums) {
-                    In* to = out_rows + row * shape.ldo + col;
-                    if constexpr (std::is_same_v<Kind, Bf16>)
-                        kernels_.convert.f32_to_bf16(n, sums, to);
-                    else if constexpr (std::is_same_v<Kind, S8>)
-                        kernels_.convert.f32_to_s8(n, sums, shape.v_scale / shape.out_scale, 0, to);
-                });
-            scratch.trim();
+            call.attend(first + i, task % n_blocks, packed + i * head_bytes, scratch_[thread]);
         });
     }
 }

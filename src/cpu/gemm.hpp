@@ -53,8 +53,8 @@ using SumOf = typename GemmTypes<Gemm>::Sum;
 // All multiples of every k_group, and of a cache line in every layout of panels.
 constexpr size_t slice_bytes = 1024;   // of k, at most
 constexpr size_t segment_bytes = 4096; // of k
-constexpr size_t chunk_cols = 768;
-constexpr size_t block_rows = 112; // at most, of a task of a linear layer or matmul
+constexpr size_t chunk_cols = 512;
+constexpr size_t block_rows = 144; // at most, of a task of a linear layer or matmul
 
 // Elements from one panel of `width` rows or columns to the next.
 template <class Gemm>
@@ -142,13 +142,12 @@ class Split {
         row_blocks_ = ceil_div(row_panels_, std::max<size_t>(1, block_rows / mr));
         if (row_panels_ >= 4 * n_threads) {
             row_blocks_ = std::min(row_panels_, round_up(row_blocks_, n_threads));
-        } else {
-            // Few rows: split columns too, though each task then packs the rows again.
+        } else if (n_threads > 1) {
+            // Few rows: split columns too, though each task then packs its rows again.
+            row_blocks_ = std::max(row_blocks_, std::min(row_panels_, n_threads));
             const size_t wanted = ceil_div(4 * n_threads, std::max<size_t>(1, row_blocks_));
-            col_blocks_ = std::max<size_t>(1, std::min(col_panels_ / 2, wanted));
+            col_blocks_ = std::clamp<size_t>(wanted, 1, std::max<size_t>(1, col_panels_ / 2));
         }
-        if (n_threads == 1)
-            col_blocks_ = 1;
     }
 
     size_t n_tasks() const { return row_blocks_ * col_blocks_; }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "npu/npu_driver.hpp"
 
+#include <dirent.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include "error.hpp"
 
 namespace npuenc {
 namespace {
 
-namespace fs = std::filesystem;
+// By POSIX: directory iterators of std::filesystem can end the program when memory is short.
 
 constexpr const char* pci_devices = "/sys/bus/pci/devices";
 constexpr const char* amd_vendor = "0x1022";
@@ -32,29 +35,30 @@ constexpr Generation generations[] = {
 };
 
 // The first word of a small file; empty where it cannot be read.
-std::string first_word(const fs::path& path) {
+std::string first_word(const std::string& path) {
     std::ifstream file(path);
     std::string word;
     file >> word;
     return word;
 }
 
-std::string driver_name(const fs::path& device) {
-    std::error_code error;
-    const fs::path link = fs::read_symlink(device / "driver", error);
-    return error ? std::string() : link.filename().string();
+std::string driver_name(const std::string& device) {
+    char link[512];
+    const ssize_t length = readlink((device + "/driver").c_str(), link, sizeof link);
+    const std::string target(link, length > 0 ? static_cast<size_t>(length) : 0);
+    return target.substr(target.rfind('/') + 1);
 }
 
 } // namespace
 
 std::vector<DeviceDescription> NpuDriver::list() const {
     std::vector<DeviceDescription> devices;
-    std::error_code error;
-    for (fs::directory_iterator entry(pci_devices, error), end; !error && entry != end;
-         entry.increment(error)) {
-        if (first_word(entry->path() / "vendor") != amd_vendor)
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(pci_devices), closedir);
+    while (const dirent* entry = directory ? readdir(directory.get()) : nullptr) {
+        const std::string path = std::string(pci_devices) + '/' + entry->d_name;
+        if (entry->d_name[0] == '.' || first_word(path + "/vendor") != amd_vendor)
             continue;
-        const std::string id = first_word(entry->path() / "device");
+        const std::string id = first_word(path + "/device");
         for (const Generation& generation : generations) {
             if (id != generation.pci_device)
                 continue;
@@ -65,8 +69,8 @@ std::vector<DeviceDescription> NpuDriver::list() const {
             device.n_cores = generation.n_cores;
             device.name = generation.name;
             device.isa = generation.isa;
-            device.bus_address = entry->path().filename().string();
-            device.driver = driver_name(entry->path());
+            device.bus_address = entry->d_name;
+            device.driver = driver_name(path);
             device.reason =
                 generation.supported ? no_module : "npuenc has no programs for this generation";
             devices.push_back(std::move(device));
@@ -80,8 +84,7 @@ std::vector<DeviceDescription> NpuDriver::list() const {
 }
 
 std::string NpuDriver::absence() const {
-    std::error_code error;
-    if (!fs::exists(pci_devices, error))
+    if (access(pci_devices, F_OK) != 0)
         return std::string("the PCI bus cannot be seen (") + pci_devices + ")";
     return "the PCI bus has no AMD NPU";
 }

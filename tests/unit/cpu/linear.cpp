@@ -345,7 +345,7 @@ void is_deterministic() {
             std::vector<float> first;
             for (unsigned n_threads : thread_counts) {
                 const auto owner = std::make_unique<CpuDevice>(n_threads, isa.c_str());
-            CpuDevice& device = *owner;
+                CpuDevice& device = *owner;
                 const auto weight = problem.pack(device, precision);
                 std::vector<float> y(problem.shape.rows * problem.ldy, untouched);
                 device.linear(*weight, problem.linear(), problem.x.data(), y.data());

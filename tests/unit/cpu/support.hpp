@@ -71,6 +71,13 @@ inline std::vector<uint16_t> to_bf16(const std::vector<float>& values) {
         rounded.push_back(to_bf16(value));
     return rounded;
 }
+inline std::vector<float> from_bf16(const std::vector<uint16_t>& values) {
+    std::vector<float> widened;
+    for (uint16_t value : values)
+        widened.push_back(from_bf16(value));
+    return widened;
+}
+
 // To nearest even; finite values only.
 inline uint16_t to_f16(float value) {
     const double magnitude = std::fabs(static_cast<double>(value));
@@ -111,13 +118,18 @@ inline std::vector<std::string> usable_isas() {
     return names;
 }
 
+// A device for each of them, not on the stack: a failing assertion jumps away, and threads live on.
+inline std::vector<std::unique_ptr<CpuDevice>> device_of_each_isa() {
+    std::vector<std::unique_ptr<CpuDevice>> devices;
+    for (const std::string& isa : usable_isas())
+        devices.push_back(std::make_unique<CpuDevice>(2, isa.c_str()));
+    return devices;
+}
+
 template <class Body>
 void with_each_isa(Body&& body) {
-    for (const std::string& isa : usable_isas()) {
-        // Not on the stack: a failing assertion jumps away, and the threads live on.
-        const auto device = std::make_unique<CpuDevice>(2, isa.c_str());
+    for (const auto& device : device_of_each_isa())
         body(*device);
-    }
 }
 
 constexpr unsigned thread_counts[] = {1, 2, 3, 8};
