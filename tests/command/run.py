@@ -1,0 +1,661 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of the npuenc command: what it prints, writes and returns, whatever it is given."""
+
+import argparse
+import array
+import ast
+import json
+import math
+import os
+import pathlib
+import pty
+import random
+import re
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import wave
+
+import random_model
+
+RATE = 16000
+WINDOW = 30 * RATE
+COMMANDS = ("encode", "mel", "info", "devices", "bench", "selftest")
+PROGRAMS = None  # set by main
+
+
+# --- recordings and arrays ------------------------------------------------------------------------
+
+def tone(hertz, amplitude, rate, seconds):
+    """A list of floats."""
+    return [amplitude * math.sin(2 * math.pi * hertz * i / rate) for i in range(int(rate * seconds))]
+
+
+def noise(count, seed=1):
+    """Cheap and never the same twice, so that windows can be told apart."""
+    generator = random.Random(seed)
+    return array.array("h", (generator.getrandbits(14) - 8192 for _ in range(count)))
+
+
+def to_int16(samples):
+    return array.array("h", (round(32767 * sample) for sample in samples))
+
+
+def write_wav(path, samples, rate=RATE, channels=1):
+    """Interleaved int16 samples."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def interleave(left, right):
+    samples = array.array("h", bytes(4 * len(left)))
+    samples[0::2], samples[1::2] = left, right
+    return samples
+
+
+def parse_npy(data):
+    """Shape and floats of a .npy file, by the description of numpy/lib/format.py."""
+    if data[:8] != b"\x93NUMPY\x01\x00":
+        raise AssertionError(f"not a .npy file: {data[:8]}")
+    length, = struct.unpack("<H", data[8:10])
+    if (10 + length) % 64 or data[9 + length:10 + length] != b"\n":
+        raise AssertionError("the header is not padded to 64 bytes")
+    header = ast.literal_eval(data[10:10 + length].decode("latin-1"))
+    if set(header) != {"descr", "fortran_order", "shape"}:
+        raise AssertionError(f"keys of the header: {sorted(header)}")
+    if header["descr"] != "<f4" or header["fortran_order"]:
+        raise AssertionError(f"not little-endian float32 in C order: {header}")
+    values = array.array("f")
+    values.frombytes(data[10 + length:])
+    if len(values) != math.prod(header["shape"]):
+        raise AssertionError(f"{len(values)} values for {header['shape']}")
+    return header["shape"], values
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+class Case(unittest.TestCase):
+    """A directory of its own for each test; the model is made once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared_ = tempfile.TemporaryDirectory(prefix="npuenc-command-")
+        cls.shared = pathlib.Path(cls.shared_.name)
+        cls.model = random_model.write(cls.shared / "model")
+        cls.wav = write_wav(cls.shared / "noise.wav", noise(2 * RATE))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.shared_.cleanup()
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(dir=self.shared)
+        self.addCleanup(directory.cleanup)
+        self.work = pathlib.Path(directory.name)
+
+    def run_command(self, *arguments, expect=0, stdin=None, **options):
+        options.setdefault("cwd", self.work)
+        result = subprocess.run([PROGRAMS.npuenc, *map(os.fspath, arguments)], check=False,
+                                input=b"" if stdin is None else stdin, capture_output=True,
+                                **options)
+        self.assertEqual(result.returncode, expect,
+                         f"{arguments}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}")
+        return result
+
+    def refused(self, status, message, *arguments, **options):
+        """Ends with this status and message on standard error, and leaves nothing behind."""
+        before = sorted(os.listdir(self.work))
+        result = self.run_command(*arguments, expect=status, **options)
+        self.assertEqual(result.stdout, b"")
+        self.assertTrue(result.stderr.startswith(b"npuenc: "), result.stderr)
+        self.assertRegex(result.stderr.decode(errors="replace"), message)
+        self.assertEqual(sorted(os.listdir(self.work)), before)
+
+    def encode(self, audio, *arguments):
+        """The bytes of the .npy file."""
+        out = self.work / "out.npy"
+        self.run_command("encode", "--model", self.model, "--output", out, *arguments, audio)
+        return out.read_bytes()
+
+    def mel(self, audio, *arguments):
+        out = self.work / "out.mel.npy"
+        self.run_command("mel", "--output", out, *arguments, audio)
+        return parse_npy(out.read_bytes())
+
+    def write_audio(self, form, source, name):
+        path = self.work / name
+        subprocess.run([PROGRAMS.write_audio, form, source, path], check=True)
+        return path
+
+
+class CommandLine(Case):
+    def test_help(self):
+        self.assertIn(b"usage: npuenc COMMAND", self.run_command("--help").stdout)
+        for command in COMMANDS:
+            result = self.run_command(command, "--help")
+            self.assertTrue(result.stdout.startswith(b"usage: npuenc " + command.encode()), command)
+            self.assertIn(b"Exit status:", result.stdout)
+            self.assertEqual(result.stderr, b"")
+
+    def test_help_fits_a_terminal(self):
+        for command in ((), *((name,) for name in COMMANDS)):
+            for line in self.run_command(*command, "--help").stdout.decode().splitlines():
+                self.assertLessEqual(len(line), 100, line)
+
+    def test_manual_has_every_option_and_exit_status(self):
+        manual = pathlib.Path(PROGRAMS.manual).read_text("utf-8")
+        for command in COMMANDS:
+            self.assertIn(f".It Cm {command}", manual)
+            options = re.findall(r"^  --([a-z]+)", self.run_command(command, "--help").stdout.decode(),
+                                 re.MULTILINE)
+            self.assertIn("help", options)
+            for option in options:
+                self.assertIn(f".It Fl -{option}", manual)
+        for status in (0, 1, 2, 3, 4, 130):
+            self.assertIn(f"\n.It {status}\n", manual)
+
+    def test_version(self):
+        self.assertRegex(self.run_command("--version").stdout, rb"^npuenc \d+\.\d+\.\d+\n$")
+
+    def test_wrong_usage(self):
+        model = ("--model", self.model)
+        for message, arguments in (
+                ("a command is missing", ()),
+                ("no such command: transcribe", ("transcribe",)),
+                ("unrecognized option '--loud'", ("encode", "--loud", self.wav)),
+                ("unrecognized option '--model'", ("mel", *model, self.wav)),
+                ("requires an argument", ("encode", self.wav, "--model")),
+                ("doesn't allow an argument", ("devices", "--json=yes")),
+                ("AUDIO is missing", ("encode", *model)),
+                ("AUDIO is missing", ("mel",)),
+                ("MODEL is missing", ("info",)),
+                ("one AUDIO at a time", ("encode", *model, self.wav, self.wav)),
+                ("more than this command takes", ("devices", "cpu")),
+                ("more than this command takes", ("selftest", "cpu")),
+                ("--threads is '0', expected a number from 1 to 1024",
+                 ("encode", *model, "--threads", "0", self.wav)),
+                ("--threads is '1025'", ("encode", *model, "--threads", "1025", self.wav)),
+                ("--threads is '2x'", ("bench", *model, "--threads", "2x")),
+                ("--threads is '-1'", ("selftest", "--threads", "-1")),
+                ("--threads is '99999999999'", ("mel", "--threads", "99999999999", self.wav)),
+                ("--precision is 'f64', expected one of auto, f32, bf16, int8",
+                 ("encode", *model, "--precision", "f64", self.wav)),
+                ("--device is 'gpu', expected one of auto, cpu, npu",
+                 ("info", "--device", "gpu", self.model)),
+                ("--mels is '81', expected 80 or 128", ("mel", "--mels", "81", self.wav)),
+                ("--output is empty", ("mel", "--output", "", self.wav)),
+                ("AUDIO is empty", ("mel", "")),
+                ("name the result with --output", ("encode", *model, "-"))):
+            with self.subTest(message):
+                self.refused(2, message, *arguments)
+                self.refused(2, "Try 'npuenc ", *arguments)
+
+    def test_no_model_says_where_to_get_one(self):
+        for arguments in (("encode", self.wav), ("bench",)):
+            self.refused(2, r"(?s)no model: .*ggml-.*openai/whisper-base.*CTranslate2"
+                         r".*tools/fetch-model tiny\.en", *arguments,
+                         env={**os.environ, "XDG_CACHE_HOME": str(self.work)})
+
+    def test_options_after_operands_and_names_like_options(self):
+        odd = write_wav(self.work / "--json", noise(RATE))
+        self.run_command("mel", "--output=x.npy", "--", odd.name)
+        self.assertTrue((self.work / "x.npy").is_file())
+        self.run_command("encode", self.wav, "--output", "y.npy", "--model", self.model)
+        self.assertTrue((self.work / "y.npy").is_file())
+
+
+class Errors(Case):
+    def test_not_found(self):
+        model = ("encode", "--model", self.model)
+        self.refused(3, r"nothing\.wav: No such file", *model, "nothing.wav")
+        self.refused(3, "No such file", "mel", "nothing.wav")
+        self.refused(3, r"encode: .*\(no such device or file\)", "encode", "--model", "nothing",
+                     self.wav)
+        self.refused(3, r"info: .*\(no such device or file\)", "info", "nothing")
+        self.refused(3, "cannot write .*No such file", *model, "--output", "none/a.npy", self.wav)
+        self.refused(3, "No such file", "bench", "--model", self.model, "nothing.wav")
+
+    def test_no_npu(self):
+        devices = json.loads(self.run_command("devices", "--json").stdout)["devices"]
+        if any(device["device"] == "npu" and device["usable"] for device in devices):
+            self.skipTest("there is a usable NPU")
+        for arguments in (("encode", "--model", self.model, self.wav), ("selftest",),
+                          ("info", self.model), ("bench", "--model", self.model)):
+            self.refused(3, f"npuenc: {arguments[0]}: ", *arguments, "--device", "npu")
+
+    def test_bad_model(self):
+        whole = (self.model / "model.safetensors").read_bytes()
+        for name, content in (("empty", b""), ("garbage", bytes(range(256)) * 64),
+                              ("cut", whole[:len(whole) // 2])):
+            path = self.shared / name
+            path.write_bytes(content)
+            self.refused(4, r"encode: .*\(the model is damaged or not a Whisper encoder\)",
+                         "encode", "--model", path, self.wav)
+            self.refused(4, "info: ", "info", path)
+
+    def test_audio_that_cannot_be_read(self):
+        whole = self.wav.read_bytes()
+        slow = bytearray(whole)
+        slow[24:28] = struct.pack("<I", 10)
+        for name, content, message in (
+                ("empty.wav", b"", "not a recording"),
+                ("garbage.wav", bytes(range(256)) * 64, "not a recording"),
+                ("header.wav", whole[:20], "not a recording"),
+                ("damaged.wav", b"RIFF" + os.urandom(4) + b"WAVEfmt " + b"\xff" * 64,
+                 "not a recording"),
+                ("silent.wav", whole[:44], "not a single sample"),
+                ("slow.wav", bytes(slow), "the sample rate is 10 Hz, expected 1000 to 1000000")):
+            (self.shared / name).write_bytes(content)
+            with self.subTest(name):
+                self.refused(1, message, "encode", "--model", self.model, self.shared / name)
+                self.refused(1, message, "mel", self.shared / name)
+        self.refused(1, "Is a directory", "encode", "--model", self.model, self.shared)
+        self.refused(1, "standard input: not a recording", "mel", "--output", "x.npy", "-")
+
+    def test_no_frames(self):
+        self.refused(1, "not a single sample", "mel",
+                     write_wav(self.shared / "none.wav", array.array("h")))
+
+    def test_samples_that_are_not_finite(self):
+        for value in (math.nan, math.inf):
+            path = self.write_audio("float", self.wav, "float.wav")
+            content = bytearray(path.read_bytes())
+            content[-4 * RATE:-4 * RATE + 4] = struct.pack("<f", value)
+            path.write_bytes(content)
+            self.refused(1, r"the sample at 1\.000 s is not finite", "encode", "--model", self.model,
+                         path)
+
+    def test_damaged_flac(self):
+        flac = self.write_audio("flac", self.wav, "a.flac")
+        content = bytearray(flac.read_bytes())
+        for i in range(len(content) // 2, len(content) // 2 + 64):
+            content[i] ^= 0x55
+        flac.write_bytes(content)
+        # libsndfile may see the damage or skip it; a crash or a file half written is neither.
+        result = subprocess.run([PROGRAMS.npuenc, "mel", "a.flac"], cwd=self.work, check=False,
+                                capture_output=True)
+        self.assertIn(result.returncode, (0, 1), result.stderr)
+        self.assertEqual((self.work / "a.mel.npy").exists(), result.returncode == 0)
+
+    def test_output_that_cannot_be_written(self):
+        model = ("encode", "--model", self.model)
+        (self.work / "directory").mkdir()
+        self.refused(1, "cannot write directory: Is a directory", *model, "--output", "directory",
+                     self.wav)
+        self.refused(1, "cannot write /dev/full: No space left", *model, "--output", "/dev/full",
+                     self.wav)
+        with open("/dev/full", "wb") as full:
+            for arguments in (("devices",), (*model, self.wav)):
+                result = subprocess.run([PROGRAMS.npuenc, *map(str, arguments)], cwd=self.work,
+                                        check=False, stdout=full, stderr=subprocess.PIPE)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(b"cannot write standard output", result.stderr)
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
+    def test_output_that_may_not_be_written(self):
+        (self.work / "closed").mkdir(mode=0o500)
+        kept = self.work / "kept.npy"
+        kept.write_bytes(b"kept")
+        kept.chmod(0o400)
+        for path in ("closed/a.npy", kept):
+            self.refused(1, "cannot write .*Permission denied", "mel", "--output", path, self.wav)
+        self.assertEqual(kept.read_bytes(), b"kept")
+
+    def test_the_recording_is_never_replaced(self):
+        path = write_wav(self.work / "a.npy", noise(RATE))
+        before = path.read_bytes()
+        self.refused(2, "would replace the recording", "encode", "--model", self.model, "a.npy")
+        self.assertEqual(path.read_bytes(), before)
+
+
+class Audio(Case):
+    def test_rates_channels_and_formats(self):
+        """44.1 kHz stereo gives the mel of the same tones made at 16 kHz, wherever it is not more
+        than 50 dB below the peak: there, 16 bits and a resampler that is flat to 0.01 dB leave
+        differences of less than 0.001 (a factor of 10^0.004 in power). The ends, where the tones
+        begin and stop at once, ring differently."""
+        seconds = 3
+        tones = ((440, 0.5), (3000, 0.4))
+        mono = [sum(pair) / 2 for pair in zip(*(tone(*t, RATE, seconds) for t in tones))]
+        expected_shape, expected = self.mel(write_wav(self.work / "16.wav", to_int16(mono)))
+        self.assertEqual(expected_shape, (1, 80, 3000))
+        wav = write_wav(self.work / "44.wav", interleave(*(to_int16(tone(*t, 44100, seconds))
+                                                           for t in tones)), 44100, 2)
+        peak = max(expected)
+        audible = [band * 3000 + frame for band in range(80)
+                   for frame in range(10, 100 * seconds - 10)
+                   if expected[band * 3000 + frame] > peak - 5 / 4]
+        self.assertGreater(len(audible), 1000)
+        for path, tolerance in ((wav, 0.001), (self.write_audio("flac", wav, "44.flac"), 0.001)):
+            shape, found = self.mel(path)
+            self.assertEqual(shape, expected_shape)
+            worst = max(abs(found[i] - expected[i]) for i in audible)
+            self.assertLess(worst, tolerance, path)
+        # Vorbis is lossy: it is only known that the tones are still the loudest.
+        shape, found = self.mel(self.write_audio("ogg", wav, "44.ogg"))
+        self.assertEqual(shape, expected_shape)
+        loudest = max(range(80), key=lambda band: expected[band * 3000 + 150])
+        self.assertEqual(max(range(80), key=lambda band: found[band * 3000 + 150]), loudest)
+
+    def test_16_khz_mono_passes_unchanged(self):
+        """The same samples in other containers, and twice in two channels, give the same bits."""
+        samples = noise(2 * RATE)
+        expected = self.encode(self.wav)
+        for path in (self.write_audio("flac", self.wav, "a.flac"),
+                     self.write_audio("float", self.wav, "float.wav"),
+                     write_wav(self.work / "two.wav", interleave(samples, samples), channels=2)):
+            self.assertEqual(self.encode(path), expected, path)
+
+    def test_other_rates_and_lengths(self):
+        """Duration is kept to a sample of 16 kHz."""
+        for rate in (8000, 11025, 22050, 48000, 96000):
+            path = write_wav(self.work / "a.wav", noise(rate + 1), rate)
+            result = json.loads(self.run_command("mel", "--json", path).stdout)
+            self.assertAlmostEqual(result["audio_seconds"], 1 + 1 / rate, delta=1 / RATE)
+            self.assertEqual((result["sample_rate"], result["channels"]), (rate, 1))
+
+    def test_mels(self):
+        shape, values = self.mel(self.wav, "--mels", "128")
+        self.assertEqual(shape, (1, 128, 3000))
+        self.assertAlmostEqual(max(values) - min(values), 2, places=5)  # silence is at the clamp
+
+    def test_pipes(self):
+        """Standard input and output, and a WAV whose writer did not know its length."""
+        expected = self.encode(self.wav)
+        content = self.wav.read_bytes()
+        endless = content[:4] + b"\xff" * 4 + content[8:40] + b"\xff" * 4 + content[44:]
+        for data in (content, endless):
+            result = self.run_command("encode", "--model", self.model, "-", "--output", "-",
+                                      stdin=data)
+            self.assertEqual(result.stdout, expected)
+            self.assertIn(b"states", result.stderr)
+        result = self.run_command("mel", "-", "--output", "-", "--json", stdin=content)
+        self.assertEqual(parse_npy(result.stdout)[0], (1, 80, 3000))
+        self.assertEqual(json.loads(result.stderr)["output"], "-")
+
+    def test_named_pipe(self):
+        expected = self.encode(self.wav)
+        os.mkfifo(self.work / "pipe")
+        with subprocess.Popen(["cp", self.wav, self.work / "pipe"]) as writer:
+            self.assertEqual(self.encode(self.work / "pipe"), expected)
+            self.assertEqual(writer.wait(), 0)
+
+
+class States(Case):
+    def test_array(self):
+        shape, values = parse_npy(self.encode(self.wav))
+        self.assertEqual(shape, (1, random_model.N_CTX, random_model.N_STATE))
+        self.assertTrue(all(map(math.isfinite, values)))
+        rows = [values[i:i + shape[2]] for i in range(0, len(values), shape[2])]
+        self.assertEqual(len(set(map(bytes, rows))), shape[1], "every state is one of its own")
+
+    def test_threads_give_the_same_bits(self):
+        self.assertEqual(self.encode(self.wav, "--threads", "1"),
+                         self.encode(self.wav, "--threads", "2"))
+
+    def test_long_audio(self):
+        """95 s are four windows, each as if it were alone."""
+        samples = noise(95 * RATE)
+        shape, values = parse_npy(self.encode(write_wav(self.work / "long.wav", samples)))
+        size = random_model.N_CTX * random_model.N_STATE
+        self.assertEqual(shape, (4, random_model.N_CTX, random_model.N_STATE))
+        for window in range(4):
+            part = samples[window * WINDOW:(window + 1) * WINDOW]
+            alone = parse_npy(self.encode(write_wav(self.work / "part.wav", part)))[1]
+            self.assertEqual(values[window * size:(window + 1) * size], alone, window)
+
+    def test_window_borders(self):
+        for count, windows in ((1, 1), (WINDOW - 1, 1), (WINDOW, 1), (WINDOW + 1, 2)):
+            path = write_wav(self.work / "a.wav", noise(count))
+            self.assertEqual(parse_npy(self.encode(path))[0][0], windows, count)
+            self.assertEqual(self.mel(path)[0][0], windows, count)
+
+
+class Output(Case):
+    def test_default_name(self):
+        self.run_command("encode", "--model", self.model, self.wav)
+        self.run_command("mel", self.wav)
+        self.assertEqual(sorted(os.listdir(self.work)), ["noise.mel.npy", "noise.npy"])
+        self.assertEqual(stat.S_IMODE((self.work / "noise.npy").stat().st_mode),
+                         0o666 & ~self.umask())
+
+    @staticmethod
+    def umask():
+        mask = os.umask(0)
+        os.umask(mask)
+        return mask
+
+    def test_replaces_a_file_where_it_lies(self):
+        real = self.work / "real.npy"
+        real.write_bytes(b"old")
+        real.chmod(0o640)
+        (self.work / "link.npy").symlink_to("real.npy")
+        self.run_command("mel", "--output", "link.npy", self.wav)
+        self.assertTrue((self.work / "link.npy").is_symlink())
+        self.assertEqual(parse_npy(real.read_bytes())[0], (1, 80, 3000))
+        self.assertEqual(stat.S_IMODE(real.stat().st_mode), 0o640)
+
+    def test_keeps_the_old_file_after_a_failure(self):
+        (self.work / "a.npy").write_bytes(b"old")
+        self.refused(4, "model", "encode", "--model", self.wav, "--output", "a.npy", self.wav)
+        self.assertEqual((self.work / "a.npy").read_bytes(), b"old")
+
+    def test_text(self):
+        """Everything that a person asks for, and nothing on standard error."""
+        result = self.run_command("encode", "--model", self.model, self.wav, "--device", "cpu")
+        labels = [line.split()[0] for line in result.stdout.decode().splitlines()]
+        self.assertEqual(labels, ["device", "precision", "model", "audio", "time", "states"])
+        self.assertEqual(result.stderr, b"")
+
+    def test_json_keys(self):
+        device = {"device", "device_name", "isa", "device_reason"}
+        shape = {"audio", "audio_seconds", "sample_rate", "channels", "windows", "output", "shape"}
+        model = {"model", "model_path", "model_format", "weight_type", "precision"}
+        for arguments, keys in (
+                (("encode", "--model", self.model, self.wav),
+                 device | shape | model | {"threads", "encode_seconds", "times_real_time"}),
+                (("mel", self.wav), shape),
+                (("info", self.model),
+                 device | model | {
+                     "n_mels", "n_ctx", "n_state", "n_head", "n_layer", "n_vocab", "n_parameters",
+                     "file_bytes", "weight_bytes", "linear_device", "attention_device",
+                     "conv_device", "elementwise_device"}),
+                (("devices",), {"devices", "auto"}),
+                (("selftest",),
+                 device | {"version", "system", "threads", "bus_address", "driver", "firmware",
+                           "runtime", "failed", "checks"})):
+            with self.subTest(arguments[0]):
+                result = self.run_command(*arguments, "--json")
+                self.assertEqual(set(json.loads(result.stdout)), keys)
+                self.assertEqual(result.stdout.count(b"\n"), 1)
+
+    def test_json_values(self):
+        result = json.loads(self.run_command("encode", "--model", self.model, self.wav, "--json",
+                                             "--threads", "2", "--device", "cpu").stdout)
+        self.assertEqual((result["device"], result["threads"], result["precision"]),
+                         ("cpu", 2, "f32"))
+        self.assertEqual((result["audio_seconds"], result["windows"]), (2, 1))
+        self.assertEqual(result["shape"], [1, random_model.N_CTX, random_model.N_STATE])
+        self.assertAlmostEqual(result["times_real_time"], 2 / result["encode_seconds"])
+        self.assertEqual((result["output"], result["model_path"]), ("noise.npy", str(self.model)))
+
+        info = json.loads(self.run_command("info", self.model, "--json").stdout)
+        count = sum(math.prod(shape) for _, shape in random_model.shapes())
+        self.assertEqual(info["n_parameters"], count)
+        self.assertEqual((info["model"], info["model_format"], info["weight_type"]),
+                         ("custom", "safetensors", "f32"))
+        self.assertEqual((info["n_mels"], info["n_ctx"], info["n_state"], info["n_head"],
+                          info["n_layer"], info["n_vocab"]),
+                         (random_model.N_MELS, random_model.N_CTX, random_model.N_STATE,
+                          random_model.N_HEAD, random_model.N_LAYER, 51865))
+
+    def test_json_of_names_that_are_not_text(self):
+        name = b'\xff"\\\n\xed\xa0\x80\xc3\xa9.wav'
+        (self.work / os.fsdecode(name)).write_bytes(self.wav.read_bytes())
+        result = json.loads(self.run_command("mel", "--json", os.fsdecode(name)).stdout)
+        self.assertEqual(os.fsencode(result["audio"]), name)
+
+    def test_progress_is_for_terminals(self):
+        path = write_wav(self.work / "a.wav", noise(3 * WINDOW))
+        main, terminal = pty.openpty()
+        subprocess.run([PROGRAMS.npuenc, "mel", path], cwd=self.work, check=True, stderr=terminal,
+                       stdout=subprocess.PIPE)
+        os.close(terminal)
+        shown = b""
+        try:
+            while block := os.read(main, 4096):
+                shown += block
+        except OSError:  # the terminal's other end is closed
+            pass
+        os.close(main)
+        self.assertIn(b"100 %  window 3 of 3", shown)
+        self.assertTrue(shown.endswith(b"\r\x1b[K"), "the bar goes away")
+        self.assertEqual(self.run_command("mel", path).stderr, b"")
+
+    def test_no_array_on_a_terminal(self):
+        main, terminal = pty.openpty()
+        result = subprocess.run([PROGRAMS.npuenc, "mel", self.wav, "--output", "-"], check=False,
+                                stdout=terminal, stderr=subprocess.PIPE)
+        os.close(terminal)
+        os.close(main)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"is a terminal", result.stderr)
+
+
+class Interruption(Case):
+    def start(self, *arguments, hangup=signal.SIG_DFL, **options):
+        def settle_signals():
+            # Whoever runs the tests in the background may have had SIGINT ignored.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, hangup)
+
+        return subprocess.Popen([PROGRAMS.npuenc, *map(str, arguments)], cwd=self.work,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=settle_signals, **options)
+
+    def wait_for(self, process, condition):
+        deadline = time.monotonic() + 120
+        while not condition():
+            self.assertIsNone(process.poll(), "ended before it could be interrupted")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.002)
+
+    def interrupted_while_encoding(self, number):
+        """In the middle of four hours of silence."""
+        path = self.work / "long.wav"
+        write_wav(path, array.array("h"))
+        size = 4 * 3600 * RATE * 2
+        header = bytearray(path.read_bytes())
+        header[4:8], header[40:44] = struct.pack("<I", 36 + size), struct.pack("<I", size)
+        path.write_bytes(header)
+        os.truncate(path, 44 + size)
+        (self.work / "a.npy").write_bytes(b"old")
+
+        def written():
+            return any(path.stat().st_size > 1 << 16 for path in self.work.glob(".npuenc-*"))
+
+        with self.start("encode", "--model", self.model, "--output", "a.npy", path) as process:
+            self.wait_for(process, written)
+            process.send_signal(number)
+            out, error = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 128 + number, error)
+        self.assertEqual((out, error), (b"", b"npuenc: encode: interrupted\n"))
+        self.assertEqual(sorted(os.listdir(self.work)), ["a.npy", "long.wav"])
+        self.assertEqual((self.work / "a.npy").read_bytes(), b"old")
+
+    def test_while_encoding(self):
+        self.interrupted_while_encoding(signal.SIGINT)
+
+    def test_terminated_while_encoding(self):
+        self.interrupted_while_encoding(signal.SIGTERM)
+
+    def start_waiting_for_input(self, **options):
+        process = self.start("mel", "--output", "a.npy", "-", stdin=subprocess.PIPE, **options)
+        process.stdin.write(self.wav.read_bytes())
+        process.stdin.flush()
+        # The unnamed file that the input is copied to is open once signals are caught.
+        descriptors = pathlib.Path(f"/proc/{process.pid}/fd")
+        self.wait_for(process, lambda: any(
+            os.path.realpath(path).endswith("(deleted)") for path in descriptors.iterdir()))
+        return process
+
+    def test_while_waiting_for_input(self):
+        with self.start_waiting_for_input() as process:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=120)
+            error = process.stderr.read()
+        self.assertEqual((process.returncode, error), (130, b"npuenc: mel: interrupted\n"))
+        self.assertEqual(os.listdir(self.work), [])
+
+    def test_ignored_signals_stay_ignored(self):
+        """As under nohup."""
+        with self.start_waiting_for_input(hangup=signal.SIG_IGN) as process:
+            process.send_signal(signal.SIGHUP)
+            error = process.communicate(timeout=120)[1]
+        self.assertEqual((process.returncode, error), (0, b""))
+        self.assertEqual(os.listdir(self.work), ["a.npy"])
+
+
+class Measurements(Case):
+    def test_selftest(self):
+        result = self.run_command("selftest", "--device", "cpu")
+        lines = result.stdout.decode().splitlines()
+        self.assertIn("None of 16 checks failed.", lines[-1])
+        checks = json.loads(self.run_command("selftest", "--device", "cpu", "--json",
+                                             "--threads", "1").stdout)["checks"]
+        self.assertEqual([check["result"] for check in checks], ["ok"] * 16)
+        # Sums of int8 products are exact: the hash is the same everywhere.
+        hashes = {check["name"]: check["hash"] for check in checks if "hash" in check}
+        self.assertEqual(hashes["matmul int8 to int32 512"], "0c710350f0d89c6b")
+
+    def test_bench(self):
+        result = json.loads(self.run_command("bench", "--model", self.model, "--device", "cpu",
+                                             "--threads", "2", "--json").stdout)
+        self.assertEqual(set(result),
+                         {"version", "device", "device_name", "isa", "input", "encode", "matmul"})
+        self.assertEqual([row["threads"] for row in result["encode"]], [1, 2])
+        for row in result["encode"]:
+            self.assertGreaterEqual(row["runs"], 10)
+            self.assertLessEqual(row["min_ms"], row["median_ms"])
+            self.assertGreater(row["load_ms"], 0)
+            self.assertGreater(row["peak_bytes"], 4 * random_model.N_CTX * random_model.N_STATE)
+            self.assertAlmostEqual(row["times_real_time"], 30000 / row["min_ms"])
+            names = [operator["name"] for operator in row["operators"]]
+            self.assertEqual(len(names), len(set(names)))
+            self.assertIn("attention", names)
+            self.assertAlmostEqual(sum(operator["ms"] for operator in row["operators"]),
+                                   row["total_ms"], places=4)
+            self.assertAlmostEqual(sum(operator["share"] for operator in row["operators"]), 1)
+            calls = {operator["name"]: operator["calls"] for operator in row["operators"]}
+            self.assertEqual(calls["attention"], random_model.N_LAYER)
+        self.assertEqual([(row["size"], row["threads"]) for row in result["matmul"]],
+                         [(512, 1), (512, 2)] * 3)
+
+    def test_bench_of_a_recording(self):
+        result = self.run_command("bench", "--model", self.model, "--threads", "1", self.wav)
+        self.assertIn(str(self.wav), result.stdout.decode())
+        self.assertRegex(result.stdout, rb"\nall +\d+\.\d+ 100\.0 %")
+
+
+def main():
+    global PROGRAMS
+    parser = argparse.ArgumentParser(description="Tests of the npuenc command.")
+    parser.add_argument("--npuenc", required=True, help="the command under test")
+    parser.add_argument("--write-audio", required=True, help="the program write-audio")
+    parser.add_argument("--manual", required=True, help="npuenc.1")
+    PROGRAMS, rest = parser.parse_known_args()
+    PROGRAMS.npuenc = os.path.abspath(PROGRAMS.npuenc)
+    PROGRAMS.write_audio = os.path.abspath(PROGRAMS.write_audio)
+    unittest.main(argv=[sys.argv[0], *rest])
+
+
+if __name__ == "__main__":
+    main()
