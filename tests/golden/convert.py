@@ -107,7 +107,8 @@ def write_ggml(model, path, kind, tokens):
     with open(path, "wb") as file:
         file.write(struct.pack(
             "<12i", 0x67676D6C, model.n_vocab, model.n_ctx, model.n_state, model.n_head,
-            model.n_layer, 448, model.n_state, model.n_head, model.n_text_layer, model.n_mels, ftype))
+            model.n_layer, 448, model.n_state, model.n_head, model.n_text_layer, model.n_mels,
+            ftype))
         filters = reference.mel_filters(model.n_mels).astype("<f4")
         file.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
         file.write(struct.pack("<i", len(tokens)))
@@ -242,11 +243,10 @@ def write_ctranslate2(source, directory, kind, drop_last_layer=False):
 
     written = [entry for name, values in variables.items()
                for entry in ctranslate2_variable(name, values, kind)]
-    aliases |= {name + "_scale": target + "_scale" for name, target in aliases.items()
-                if any(entry[0] == target + "_scale" for entry in written)}
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / "model.bin", "wb") as file:
-        file.write(struct.pack("<I", 6) + string("WhisperSpec") + struct.pack("<2I", 3, len(written)))
+        file.write(struct.pack("<I", 6) + string("WhisperSpec"))
+        file.write(struct.pack("<2I", 3, len(written)))
         for name, shape, number, data in written:
             file.write(string(name) + struct.pack(f"<B{len(shape)}I", len(shape), *shape))
             file.write(struct.pack("<BI", number, len(data)) + data)

@@ -5,7 +5,8 @@
     ctranslate2_states.py states DIRECTORY RECORDING OUT.npy
     ctranslate2_states.py transcripts --models DIRECTORY RECORDING...    print transcripts.json
 
-CTranslate2 is an oracle that shares nothing with this project. It takes the log-mel of reference.py.
+CTranslate2 is an oracle that shares nothing with this project but the log-mel, which is that of
+reference.py.
 """
 
 import argparse

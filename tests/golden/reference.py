@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Whisper's encoder in float64, from its definition, and the probes made from it.
 
-Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), section 2.2; the
-details it leaves open (eps 1e-5, exact GELU, the key without a bias, the log-mel's constants) are
-those of OpenAI's `whisper/model.py` and `whisper/audio.py`. Written to be read beside them, not to be
-fast: nothing here is shared with the library under test.
+Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), section 2.2;
+the details it leaves open (eps 1e-5, exact GELU, the key without a bias, the log-mel's constants)
+are those of OpenAI's `whisper/model.py` and `whisper/audio.py`. Written to be read beside them, not
+to be fast: nothing here is shared with the library under test.
 
     reference.py probes MODEL DIRECTORY RECORDING...    print the probes of a model as JSON
-    reference.py check MODEL DIRECTORY RECORDING...     compare them with MODEL.json beside this file
+    reference.py check MODEL DIRECTORY RECORDING...     compare them with MODEL.json beside this
     reference.py states DIRECTORY RECORDING OUT.npy [--n-ctx N] [--mel MEL.npy]
 """
 
@@ -200,7 +200,6 @@ def probes_of(model, recording):
         "sha256": check_states.sha256(recording),
         "n_ctx": model.n_ctx,
         "n_state": model.n_state,
-        "max_abs": float(np.abs(states).max()),
         "blocks": check_states.fingerprints(states.ravel().tolist(), model.n_state),
         "probes": [[frame, channel, float(states[frame, channel])] for frame, channel in places],
     }
@@ -212,7 +211,6 @@ def probe_file(name, directory, recordings):
     result = {"model": name, "sha256": check_states.sha256(pathlib.Path(directory) / "model.bin"),
               "recordings": {}}
     for recording in recordings:
-        print(f"{name}: {pathlib.Path(recording).name}", file=sys.stderr, flush=True)
         result["recordings"][pathlib.Path(recording).stem] = probes_of(model, recording)
     return result
 

@@ -2,9 +2,9 @@
 """Weights of a Whisper model by OpenAI's names, read from a CTranslate2 model.bin.
 
 The layout is that of CTranslate2's `ModelSpec._serialize`, binary version 6, little-endian, nothing
-aligned: u32 version; string name; u32 revision; u32 count; then for each variable a string, u8 rank,
-u32 dims, u8 type, u32 bytes, data; then u32 count of aliases and two strings for each. A string is
-u16 length with its final NUL, then the bytes.
+aligned: u32 version; string name; u32 revision; u32 count; then for each variable a string, u8
+rank, u32 dims, u8 type, u32 bytes, data; then u32 count of aliases and two strings for each. A
+string is u16 length with its final NUL, then the bytes.
 """
 
 import dataclasses
