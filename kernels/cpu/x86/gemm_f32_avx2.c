@@ -18,8 +18,7 @@ static inline __m256i first(size_t n) {
 /* Transposes in[8][8]. */
 static inline __attribute__((always_inline)) void transpose(__m256 v[lanes]) {
     __m256 t[lanes];
-    UNROLL
-    for (int i = 0; i < lanes; i += 4) {
+    UNROLLED_FOR (int i = 0; i < lanes; i += 4) {
         const __m256 a = _mm256_unpacklo_ps(v[i], v[i + 1]);
         const __m256 b = _mm256_unpackhi_ps(v[i], v[i + 1]);
         const __m256 c = _mm256_unpacklo_ps(v[i + 2], v[i + 3]);
@@ -30,8 +29,7 @@ static inline __attribute__((always_inline)) void transpose(__m256 v[lanes]) {
         t[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
     }
     /* t[4 g + j] now has columns j and 4 + j of rows 4 g to 4 g + 3. */
-    UNROLL
-    for (int j = 0; j < 4; j++) {
+    UNROLLED_FOR (int j = 0; j < 4; j++) {
         v[j] = _mm256_permute2f128_ps(t[j], t[4 + j], 0x20);
         v[4 + j] = _mm256_permute2f128_ps(t[j], t[4 + j], 0x31);
     }
@@ -46,13 +44,11 @@ static inline __attribute__((always_inline)) void pack_rows(size_t width, size_t
         const size_t depth = k - i < lanes ? k - i : lanes;
         const __m256i row = first(depth);
         __m256 v[lanes];
-        UNROLL
-        for (size_t r = 0; r < lanes; r++)
+        UNROLLED_FOR (size_t r = 0; r < lanes; r++)
             v[r] = r < height && r < rows ? _mm256_maskload_ps(src + r * ld + i, row)
                                           : _mm256_setzero_ps();
         transpose(v);
-        UNROLL
-        for (size_t j = 0; j < lanes; j++) {
+        UNROLLED_FOR (size_t j = 0; j < lanes; j++) {
             float* out = panel + (i + j) * width;
             if (height == lanes ? j < depth : i + j + 1 < k)
                 _mm256_storeu_ps(out, v[j]);
@@ -89,38 +85,31 @@ static inline __attribute__((always_inline)) void tile_of(size_t rows, size_t ve
     const size_t whole = cols / lanes; /* vectors without a mask */
     const __m256i mask = first(cols % lanes);
     __m256 sum[mr][2];
-    UNROLL
-    for (size_t r = 0; r < rows; r++)
-        UNROLL
-    for (size_t v = 0; v < vectors; v++) {
-        const float* at = c + r * ldc + v * lanes;
-        sum[r][v] = !accumulate ? _mm256_setzero_ps()
-                    : v < whole ? _mm256_loadu_ps(at)
-                                : _mm256_maskload_ps(at, mask);
-    }
+    UNROLLED_FOR (size_t r = 0; r < rows; r++)
+        UNROLLED_FOR (size_t v = 0; v < vectors; v++) {
+            const float* at = c + r * ldc + v * lanes;
+            sum[r][v] = !accumulate ? _mm256_setzero_ps()
+                        : v < whole ? _mm256_loadu_ps(at)
+                                    : _mm256_maskload_ps(at, mask);
+        }
     for (size_t i = 0; i < k; i++, a += mr, b += nr) {
         __m256 row[2];
-        UNROLL
-        for (size_t v = 0; v < vectors; v++)
+        UNROLLED_FOR (size_t v = 0; v < vectors; v++)
             row[v] = _mm256_load_ps(b + v * lanes);
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
+        UNROLLED_FOR (size_t r = 0; r < rows; r++) {
             const __m256 factor = _mm256_broadcast_ss(a + r);
-            UNROLL
-            for (size_t v = 0; v < vectors; v++)
+            UNROLLED_FOR (size_t v = 0; v < vectors; v++)
                 sum[r][v] = _mm256_fmadd_ps(factor, row[v], sum[r][v]);
         }
     }
-    UNROLL
-    for (size_t r = 0; r < rows; r++)
-        UNROLL
-    for (size_t v = 0; v < vectors; v++) {
-        float* at = c + r * ldc + v * lanes;
-        if (v < whole)
-            _mm256_storeu_ps(at, sum[r][v]);
-        else
-            _mm256_maskstore_ps(at, mask, sum[r][v]);
-    }
+    UNROLLED_FOR (size_t r = 0; r < rows; r++)
+        UNROLLED_FOR (size_t v = 0; v < vectors; v++) {
+            float* at = c + r * ldc + v * lanes;
+            if (v < whole)
+                _mm256_storeu_ps(at, sum[r][v]);
+            else
+                _mm256_maskstore_ps(at, mask, sum[r][v]);
+        }
 }
 
 static void tile(size_t rows, size_t cols, size_t k, const float* a, const float* b, float* c,

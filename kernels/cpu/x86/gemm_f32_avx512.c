@@ -20,11 +20,9 @@ static inline __attribute__((always_inline)) void
 transpose(size_t rows, size_t depth, const float* src, size_t ld, __m512 out[4]) {
     const __mmask8 mask = (__mmask8)((1u << depth) - 1);
     __m512 in[4]; /* in[i] has rows i, 4 + i, 8 + i and 12 + i */
-    UNROLL
-    for (size_t i = 0; i < 4; i++) {
+    UNROLLED_FOR (size_t i = 0; i < 4; i++) {
         in[i] = _mm512_setzero_ps();
-        UNROLL
-        for (size_t quarter = 0; quarter < 4; quarter++) {
+        UNROLLED_FOR (size_t quarter = 0; quarter < 4; quarter++) {
             const size_t row = 4 * quarter + i;
             if (row < rows) {
                 const float* at = src + row * ld;
@@ -52,14 +50,12 @@ static inline __attribute__((always_inline)) void pack_rows_of(size_t width, siz
     size_t i = 0;
     for (; i + 4 <= k; i += 4) {
         transpose(rows, 4, src + i, ld, v);
-        UNROLL
-        for (size_t j = 0; j < 4; j++)
+        UNROLLED_FOR (size_t j = 0; j < 4; j++)
             _mm512_mask_storeu_ps(panel + (i + j) * width, column, v[j]);
     }
     if (i < k) {
         transpose(rows, k - i, src + i, ld, v);
-        UNROLL
-        for (size_t j = 0; j < 4; j++)
+        UNROLLED_FOR (size_t j = 0; j < 4; j++)
             if (i + j < k)
                 _mm512_mask_storeu_ps(panel + (i + j) * width, column, v[j]);
     }
@@ -101,30 +97,23 @@ static inline __attribute__((always_inline)) void tile_of(size_t rows, size_t ve
     const __mmask16 last = first(cols - (vectors - 1) * lanes);
     const __mmask16 mask[2] = {vectors == 1 ? last : (__mmask16)0xffff, last};
     __m512 sum[mr][2];
-    UNROLL
-    for (size_t r = 0; r < rows; r++)
-        UNROLL
-    for (size_t v = 0; v < vectors; v++)
-        sum[r][v] = accumulate ? _mm512_maskz_loadu_ps(mask[v], c + r * ldc + v * lanes)
-                               : _mm512_setzero_ps();
+    UNROLLED_FOR (size_t r = 0; r < rows; r++)
+        UNROLLED_FOR (size_t v = 0; v < vectors; v++)
+            sum[r][v] = accumulate ? _mm512_maskz_loadu_ps(mask[v], c + r * ldc + v * lanes)
+                                   : _mm512_setzero_ps();
     for (size_t i = 0; i < k; i++, a += mr, b += nr) {
         __m512 row[2];
-        UNROLL
-        for (size_t v = 0; v < vectors; v++)
+        UNROLLED_FOR (size_t v = 0; v < vectors; v++)
             row[v] = _mm512_load_ps(b + v * lanes);
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
+        UNROLLED_FOR (size_t r = 0; r < rows; r++) {
             const __m512 factor = _mm512_set1_ps(a[r]);
-            UNROLL
-            for (size_t v = 0; v < vectors; v++)
+            UNROLLED_FOR (size_t v = 0; v < vectors; v++)
                 sum[r][v] = _mm512_fmadd_ps(factor, row[v], sum[r][v]);
         }
     }
-    UNROLL
-    for (size_t r = 0; r < rows; r++)
-        UNROLL
-    for (size_t v = 0; v < vectors; v++)
-        _mm512_mask_storeu_ps(c + r * ldc + v * lanes, mask[v], sum[r][v]);
+    UNROLLED_FOR (size_t r = 0; r < rows; r++)
+        UNROLLED_FOR (size_t v = 0; v < vectors; v++)
+            _mm512_mask_storeu_ps(c + r * ldc + v * lanes, mask[v], sum[r][v]);
 }
 
 static void tile(size_t rows, size_t cols, size_t k, const float* a, const float* b, float* c,

@@ -66,9 +66,8 @@ static float mean_of(size_t n, const float* x) {
     __m256 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++)
-        sum[v] = _mm256_add_ps(sum[v], _mm256_loadu_ps(x + i + v * lanes));
+        UNROLLED_FOR (size_t v = 0; v < sums; v++)
+            sum[v] = _mm256_add_ps(sum[v], _mm256_loadu_ps(x + i + v * lanes));
     for (; i < n; i += lanes)
         sum[0] = _mm256_add_ps(sum[0], load(x + i, n - i));
     return sum_of(add_four(sum)) / (float)n;
@@ -78,11 +77,10 @@ static float variance_of(size_t n, const float* x, __m256 mean) {
     __m256 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++) {
-        const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i + v * lanes), mean);
-        sum[v] = _mm256_fmadd_ps(d, d, sum[v]);
-    }
+        UNROLLED_FOR (size_t v = 0; v < sums; v++) {
+            const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i + v * lanes), mean);
+            sum[v] = _mm256_fmadd_ps(d, d, sum[v]);
+        }
     for (; i < n; i += lanes) {
         const __m256 d = keep(_mm256_sub_ps(load(x + i, n - i), mean), n - i);
         sum[0] = _mm256_fmadd_ps(d, d, sum[0]);
@@ -129,9 +127,9 @@ static float greatest_scaled(size_t n, const float* x, __m256 scale) {
     __m256 max[sums] = {least, least, least, least};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++)
-        max[v] = _mm256_max_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i + v * lanes), scale), max[v]);
+        UNROLLED_FOR (size_t v = 0; v < sums; v++)
+            max[v] =
+                _mm256_max_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i + v * lanes), scale), max[v]);
     for (; i < n; i += lanes) {
         const __m256 v = _mm256_mul_ps(load(x + i, n - i), scale);
         const __m256 in = _mm256_castsi256_ps(first(n - i));
@@ -217,9 +215,9 @@ static float abs_max(size_t n, const float* x) {
     __m256 max[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++)
-        max[v] = _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x + i + v * lanes)), max[v]);
+        UNROLLED_FOR (size_t v = 0; v < sums; v++)
+            max[v] =
+                _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x + i + v * lanes)), max[v]);
     for (; i < n; i += lanes)
         max[0] = _mm256_max_ps(_mm256_andnot_ps(sign, load(x + i, n - i)), max[0]);
     return greatest_of(max_four(max));

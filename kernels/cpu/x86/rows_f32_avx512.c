@@ -49,9 +49,8 @@ static float mean_of(size_t n, const float* x) {
     __m512 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++)
-        sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(x + i + v * lanes));
+        UNROLLED_FOR (size_t v = 0; v < sums; v++)
+            sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(x + i + v * lanes));
     for (; i < n; i += lanes)
         sum[0] = _mm512_add_ps(sum[0], _mm512_maskz_loadu_ps(first(n - i), x + i));
     return sum_of(add_four(sum)) / (float)n;
@@ -61,11 +60,10 @@ static float variance_of(size_t n, const float* x, __m512 mean) {
     __m512 sum[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++) {
-        const __m512 d = _mm512_sub_ps(_mm512_loadu_ps(x + i + v * lanes), mean);
-        sum[v] = _mm512_fmadd_ps(d, d, sum[v]);
-    }
+        UNROLLED_FOR (size_t v = 0; v < sums; v++) {
+            const __m512 d = _mm512_sub_ps(_mm512_loadu_ps(x + i + v * lanes), mean);
+            sum[v] = _mm512_fmadd_ps(d, d, sum[v]);
+        }
     for (; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512 d = _mm512_maskz_sub_ps(mask, _mm512_maskz_loadu_ps(mask, x + i), mean);
@@ -110,9 +108,9 @@ static float greatest_scaled(size_t n, const float* x, __m512 scale) {
     __m512 max[sums] = {least, least, least, least};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++)
-        max[v] = _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i + v * lanes), scale), max[v]);
+        UNROLLED_FOR (size_t v = 0; v < sums; v++)
+            max[v] =
+                _mm512_max_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i + v * lanes), scale), max[v]);
     for (; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         max[0] = _mm512_mask_max_ps(
@@ -202,9 +200,8 @@ static float abs_max(size_t n, const float* x) {
     __m512 max[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLL
-    for (size_t v = 0; v < sums; v++)
-        max[v] = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x + i + v * lanes)), max[v]);
+        UNROLLED_FOR (size_t v = 0; v < sums; v++)
+            max[v] = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x + i + v * lanes)), max[v]);
     for (; i < n; i += lanes)
         max[0] = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(first(n - i), x + i)), max[0]);
     return greatest_of(max_four(max));

@@ -19,8 +19,8 @@ const Case cases[] = {
     {17, 100, 65, true, false, true, 1, 0, 5},
     {15, 384, 97, false, true, false, 0, 7},
     {130, 257, 130, true, true, true, 3, 1, 2},
-    {29, 1100, 50, true, false, false},       // more than a segment of k in f32
-    {5, 4200, 70, true, false, true, 9},      // and in every type
+    {100, 1100, 600, true, false, false},     // more than a segment of k, and a chunk of columns
+    {3, 4200, 70, true, false, true, 9},      // more than a segment of k in every type
     {40, 65, 1700, true, true, false, 0, 11}, // more than a chunk of columns
 };
 
@@ -413,6 +413,13 @@ void refuses_what_it_cannot_hold() {
         }
         assert_true(refused);
     }
+    bool refused = false;
+    try {
+        device.pack(8, SIZE_MAX / 8, Int8Rows{nullptr, SIZE_MAX / 8, nullptr}, nullptr);
+    } catch (const std::bad_alloc&) {
+        refused = true;
+    }
+    assert_true(refused);
 }
 
 void refuses_the_weight_of_another_device() {

@@ -38,48 +38,58 @@ static void runs_every_task_once() {
     }
 }
 
-// Each of two tasks waits for the other, which takes two threads.
-static void runs_tasks_side_by_side() {
-    ThreadPool pool(2);
-    std::atomic<int> arrived{0};
-    std::atomic<bool> alone{false};
-    pool.for_each(2, [&](size_t, unsigned) {
-        ++arrived;
+// Two tasks, each of which waits for the other to begin: true if that took two threads, as it must.
+// The one on a worker goes on for a while after.
+static bool meet(ThreadPool& pool) {
+    std::atomic<int> begun{0}, ended{0};
+    pool.for_each(2, [&](size_t, unsigned thread) {
+        ++begun;
         const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-        while (arrived < 2)
-            if (std::chrono::steady_clock::now() > end) {
-                alone = true;
-                return;
-            }
+        while (begun < 2 && std::chrono::steady_clock::now() < end)
+            std::this_thread::yield();
+        if (thread != 0)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        if (begun == 2)
+            ++ended;
     });
-    assert_false(alone);
+    return ended == 2;
 }
 
-// Workers that have gone to sleep take part again.
+static void runs_tasks_side_by_side() {
+    ThreadPool pool(2);
+    for (int i = 0; i < 20; ++i)
+        assert_true(meet(pool));
+}
+
 static void wakes_after_sleep() {
-    ThreadPool pool(3);
+    ThreadPool pool(2);
     for (int i = 0; i < 20; ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
-        std::atomic<int> sum{0};
-        pool.for_each(100, [&](size_t task, unsigned) { sum += static_cast<int>(task); });
-        assert_int_equal(sum.load(), 4950);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        assert_true(meet(pool));
     }
 }
 
-// Regions of several callers do not overlap: a plain counter for each thread number is enough.
+// Regions of several callers do not overlap: while a body runs, no other caller's does.
 static void serves_several_callers() {
     ThreadPool pool(3);
     std::vector<size_t> per_thread(3);
-    std::vector<std::thread> callers;
+    std::atomic<int> bodies[4] = {};
     std::atomic<bool> wrong{false};
+    std::vector<std::thread> callers;
     for (int caller = 0; caller < 4; ++caller)
-        callers.emplace_back([&] {
+        callers.emplace_back([&, caller] {
             for (size_t i = 0; i < 200; ++i) {
                 std::atomic<size_t> sum{0};
                 const size_t n_tasks = 1 + i % 10;
                 pool.for_each(n_tasks, [&](size_t task, unsigned thread) {
+                    ++bodies[caller];
+                    std::this_thread::yield();
+                    for (int other = 0; other < 4; ++other)
+                        if (other != caller && bodies[other] != 0)
+                            wrong = true;
                     ++per_thread[thread];
                     sum += task + 1;
+                    --bodies[caller];
                 });
                 if (sum != n_tasks * (n_tasks + 1) / 2)
                     wrong = true;
