@@ -12,7 +12,7 @@ namespace npuenc {
 namespace {
 
 // Queries of a task: at most this many, in whole panels.
-constexpr size_t block_queries = 56;
+constexpr size_t block_queries = 24;
 // Of keys and values packed at a time.
 constexpr size_t packed_bytes = size_t{16} << 20;
 // Values converted at a time while they are packed; a multiple of every k_group and cache line.

@@ -65,8 +65,8 @@ void CpuDevice::layer_norm(size_t rows, size_t n, const float* x, const float* w
 }
 
 void CpuDevice::convert(npuenc_dtype type, size_t n, const float* in, void* out) {
-    const auto convert = type == NPUENC_BF16 ? kernels_.convert.f32_to_bf16
-                                             : kernels_.convert.f32_to_f16;
+    const auto convert =
+        type == NPUENC_BF16 ? kernels_.convert.f32_to_bf16 : kernels_.convert.f32_to_f16;
     constexpr size_t values_per_task = 16384;
     pool_.for_each(ceil_div(n, values_per_task), [&](size_t task, unsigned) {
         const size_t first = task * values_per_task;

@@ -196,6 +196,7 @@ static void signals_are_left_alone(void** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signals_are_left_alone), /* first: nothing is changed yet */
         cmocka_unit_test(version_is_the_header_s),
         cmocka_unit_test(every_status_has_its_own_text),
         cmocka_unit_test(unknown_statuses_have_a_text),
@@ -205,7 +206,6 @@ int main(void) {
         cmocka_unit_test(a_new_failure_replaces_the_detail),
         cmocka_unit_test(details_stay_one_line),
         cmocka_unit_test(nothing_is_printed),
-        cmocka_unit_test(signals_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

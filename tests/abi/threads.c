@@ -320,6 +320,45 @@ static void rivals_for_a_run(void** state) {
     unmake(&s);
 }
 
+/* What a context makes at its first use is made by one thread, whoever else wants it. */
+typedef struct beginner {
+    pthread_t thread;
+    npuenc_ctx* ctx;
+    pthread_barrier_t* barrier;
+    int32_t status;
+} beginner;
+
+static void* begin_at_once(void* argument) {
+    beginner* b = argument;
+    float out[128 * 2];
+    pthread_barrier_wait(b->barrier);
+    for (uint32_t n_mels = 80; n_mels <= 128 && b->status == NPUENC_OK; n_mels += 48) {
+        const npuenc_mel_desc desc = {.struct_size = sizeof desc, .n_mels = n_mels, .n_frames = 2};
+        b->status = npuenc_mel(b->ctx, &desc, pcm, 1280, out, sizeof out, NULL);
+    }
+    return NULL;
+}
+
+static void first_calls_at_once(void** state) {
+    (void)state;
+    for (int round = 0; round < rounds; round++) {
+        npuenc_ctx* ctx = open_cpu(1);
+        pthread_barrier_t barrier;
+        pthread_barrier_init(&barrier, NULL, n_threads);
+        beginner beginners[n_threads] = {0};
+        for (size_t i = 0; i < n_threads; i++) {
+            beginners[i].ctx = ctx, beginners[i].barrier = &barrier;
+            pthread_create(&beginners[i].thread, NULL, begin_at_once, &beginners[i]);
+        }
+        for (size_t i = 0; i < n_threads; i++) {
+            pthread_join(beginners[i].thread, NULL);
+            expect_ok(beginners[i].status);
+        }
+        pthread_barrier_destroy(&barrier);
+        npuenc_close(ctx);
+    }
+}
+
 static int set_up(void** state) {
     (void)state;
     random_source source = {1};
@@ -344,6 +383,7 @@ int main(void) {
         cmocka_unit_test(contexts_come_and_go_at_once),
         cmocka_unit_test(a_run_is_watched_from_all_sides),
         cmocka_unit_test(rivals_for_a_run),
+        cmocka_unit_test(first_calls_at_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -131,6 +131,12 @@ class Case(unittest.TestCase):
         self.run_command("mel", "--output", out, *arguments, audio)
         return parse_npy(out.read_bytes())
 
+    def copy_in_background(self, source, target):
+        process = subprocess.Popen(["cp", source, target])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)  # cleanups run last to first
+        return process
+
     def write_audio(self, form, source, name):
         path = self.work / name
         subprocess.run([PROGRAMS.write_audio, form, source, path], check=True)
@@ -387,9 +393,9 @@ class Audio(Case):
     def test_named_pipe(self):
         expected = self.encode(self.wav)
         os.mkfifo(self.work / "pipe")
-        with subprocess.Popen(["cp", self.wav, self.work / "pipe"]) as writer:
-            self.assertEqual(self.encode(self.work / "pipe"), expected)
-            self.assertEqual(writer.wait(timeout=TIMEOUT), 0)
+        writer = self.copy_in_background(self.wav, self.work / "pipe")
+        self.assertEqual(self.encode(self.work / "pipe"), expected)
+        self.assertEqual(writer.wait(timeout=TIMEOUT), 0)
 
 
 class States(Case):
@@ -450,9 +456,9 @@ class Output(Case):
         expected = self.encode(self.wav)
         path = self.work / "pipe"
         os.mkfifo(path)
-        with subprocess.Popen(["cp", path, self.work / "copy"]) as reader:
-            self.run_command("encode", "--model", self.model, "--output", path, self.wav)
-            self.assertEqual(reader.wait(timeout=TIMEOUT), 0)
+        reader = self.copy_in_background(path, self.work / "copy")
+        self.run_command("encode", "--model", self.model, "--output", path, self.wav)
+        self.assertEqual(reader.wait(timeout=TIMEOUT), 0)
         self.assertEqual((self.work / "copy").read_bytes(), expected)
         self.assertTrue(path.is_fifo())
 
