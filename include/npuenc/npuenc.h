@@ -17,10 +17,13 @@
  *             written, those that the library does not know with zeros; what they held before
  *             does not matter. A struct smaller than in version 0.9 is E_INVALID.
  *   Buffers   Belong to the caller, are flat, and come with their size in bytes, which is checked
- *             before anything is touched; too small is E_BUFFER. A buffer that the shape leaves
- *             empty may be NULL with size 0. They need the alignment of their element type (else
- *             E_INVALID), and an output must not overlap anything else. Nothing is kept past a
- *             call, except by npuenc_encode_submit, which keeps them until its run has finished.
+ *             before anything is touched; too small is E_BUFFER, NULL E_INVALID. A buffer that the
+ *             shape leaves empty may be NULL with size 0. Of rows that lie further apart than they
+ *             are long only the rows are read or written, and after the last one nothing has to
+ *             follow. Sizes whose products overflow are E_INVALID. Buffers need the alignment
+ *             of their element type (else E_INVALID), and an output must not overlap anything
+ *             else. Nothing is kept past a call, except by npuenc_encode_submit, which keeps its
+ *             buffers until its run has finished.
  *   Handles   Opaque. Each is freed by the call named with it; freeing NULL does nothing. A model,
  *             a weight and a run keep what they need of their context alive, so handles may be
  *             freed in any order. Using a handle that has been freed is undefined.
@@ -33,8 +36,9 @@
  *   Unwinding No exception or longjmp may cross this line in either direction.
  *   Silence   npuenc never prints, aborts, changes signal handlers, or reads the environment, but
  *             for these variables, which programs with raised privileges ignore:
- *               NPUENC_ISA   the highest instruction set for the CPU: reference, avx2, avx512;
- *                            one that the CPU lacks makes npuenc_open fail.
+ *               NPUENC_ISA   the highest instruction set for the CPU: reference, avx2, avx512.
+ *                            npuenc_open fails with E_UNSUPPORTED for one that the CPU lacks and
+ *                            E_INVALID for another word.
  *
  * Enumerators only name the values: parameters and fields are int32_t or uint32_t, so that a value
  * from another version is data in every language.
@@ -404,7 +408,7 @@ NPUENC_API int32_t npuenc_matmul(npuenc_ctx* ctx, const npuenc_matmul_desc* desc
 
 /* Packs a matrix for npuenc_linear; data, scales and bias are copied. scales: n_out floats,
  * positive or zero and finite, for S8 data, W[i][j] = data[i][j] * scales[i]; NULL and 0 otherwise.
- * bias: n_out floats, or NULL and 0. The caller owns *out. */
+ * bias: n_out finite floats, or NULL and 0. The caller owns *out. */
 NPUENC_API int32_t npuenc_weight_create(npuenc_ctx* ctx, const npuenc_weight_desc* desc,
                                         const void* data, size_t data_bytes, const void* scales,
                                         size_t scales_bytes, const void* bias, size_t bias_bytes,
@@ -485,7 +489,8 @@ NPUENC_API int32_t npuenc_run_create(npuenc_ctx* ctx, npuenc_run** out);
 NPUENC_API int32_t npuenc_run_wait(npuenc_run* run, int64_t timeout_ns);
 
 /* Asks the call in flight, if there is one, to end with E_CANCELED; it does so within the time of
- * one operator. A later call is not touched. May be called in a signal handler. */
+ * one operator, one that still waits for its turn when that comes. A later call is not touched. May
+ * be called in a signal handler. */
 NPUENC_API void npuenc_run_cancel(npuenc_run* run);
 
 /* How many of the call's steps are done. done never falls during a call and ends at total when the
