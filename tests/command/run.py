@@ -35,7 +35,8 @@ PROGRAMS = None  # set by main
 
 def tone(hertz, amplitude, rate, seconds):
     """A list of floats."""
-    return [amplitude * math.sin(2 * math.pi * hertz * i / rate) for i in range(int(rate * seconds))]
+    step = 2 * math.pi * hertz / rate
+    return [amplitude * math.sin(step * i) for i in range(int(rate * seconds))]
 
 
 def noise(count, seed=1):
@@ -161,8 +162,8 @@ class CommandLine(Case):
         manual = pathlib.Path(PROGRAMS.manual).read_text("utf-8")
         for command in COMMANDS:
             self.assertIn(f".It Cm {command}", manual)
-            options = re.findall(r"^  --([a-z]+)", self.run_command(command, "--help").stdout.decode(),
-                                 re.MULTILINE)
+            options = re.findall(r"^  --([a-z]+)",
+                                 self.run_command(command, "--help").stdout.decode(), re.MULTILINE)
             self.assertIn("help", options)
             for option in options:
                 self.assertIn(f".It Fl -{option}", manual)
@@ -277,8 +278,8 @@ class Errors(Case):
             content = bytearray(path.read_bytes())
             content[-4 * RATE:-4 * RATE + 4] = struct.pack("<f", value)
             path.write_bytes(content)
-            self.refused(1, r"the sample at 1\.000 s is not finite", "encode", "--model", self.model,
-                         path)
+            self.refused(1, r"the sample at 1\.000 s is not finite", "encode", "--model",
+                         self.model, path)
 
     def test_damaged_flac(self):
         flac = self.write_audio("flac", self.wav, "a.flac")
@@ -298,7 +299,8 @@ class Errors(Case):
         self.refused(1, "cannot write directory: Is a directory", *model, "--output", "directory",
                      self.wav)
         with open("/dev/full", "wb") as full:
-            for arguments in (("devices",), (*model, self.wav), (*model, self.wav, "--output", "-")):
+            for arguments in (("devices",), (*model, self.wav),
+                              (*model, self.wav, "--output", "-")):
                 result = subprocess.run([PROGRAMS.npuenc, *map(str, arguments)], cwd=self.work,
                                         check=False, stdout=full, stderr=subprocess.PIPE)
                 self.assertEqual(result.returncode, 1)
@@ -420,6 +422,31 @@ class States(Case):
             part = samples[window * WINDOW:(window + 1) * WINDOW]
             alone = parse_npy(self.encode(write_wav(self.work / "part.wav", part)))[1]
             self.assertEqual(values[window * size:(window + 1) * size], alone, window)
+
+    def test_every_sample_counts(self):
+        """The first and the last of each window, for the states of that window alone."""
+        samples = noise(WINDOW + RATE)
+        path = self.work / "a.wav"
+        size = random_model.N_CTX * random_model.N_STATE
+        expected = parse_npy(self.encode(write_wav(path, samples)))[1]
+        for position in (0, WINDOW - 1, WINDOW, WINDOW + RATE - 1):
+            other = samples[:]
+            other[position] = -20000
+            found = parse_npy(self.encode(write_wav(path, other)))[1]
+            same = [found[i:i + size] == expected[i:i + size] for i in (0, size)]
+            self.assertEqual(same, [position >= WINDOW, position < WINDOW], position)
+
+    def test_precision_is_what_was_asked_for(self):
+        """Or, where a device lacks it, an error: never another one instead."""
+        for precision in ("f32", "bf16", "int8"):
+            result = subprocess.run([PROGRAMS.npuenc, "info", self.model, "--json", "--precision",
+                                     precision], check=False, capture_output=True, timeout=TIMEOUT)
+            if result.returncode == 0:
+                self.assertEqual(json.loads(result.stdout)["precision"], precision)
+            else:
+                self.assertNotEqual(precision, "f32")
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(b"(not supported by this device or build)", result.stderr)
 
     def test_window_borders(self):
         for count, windows in ((1, 1), (WINDOW - 1, 1), (WINDOW, 1), (WINDOW + 1, 2)):
@@ -635,6 +662,18 @@ class Measurements(Case):
         hashes = {check["name"]: check["hash"] for check in checks if "hash" in check}
         self.assertEqual(hashes["matmul int8 to int32 512"], "0c710350f0d89c6b")
 
+    def test_selftest_finds_wrong_results(self):
+        # AddressSanitizer wants to be the first library, but nothing is instrumented here.
+        environment = {**os.environ, "LD_PRELOAD": PROGRAMS.wrong_results,
+                       "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        result = self.run_command("selftest", "--device", "cpu", expect=1, env=environment)
+        lines = result.stdout.decode().splitlines()
+        self.assertEqual(sum(line.startswith("FAILED ") for line in lines), 16, result.stdout)
+        self.assertIn("16 of 16 checks FAILED.", lines[-1])
+        result = self.run_command("selftest", "--device", "cpu", "--json", expect=1,
+                                  env=environment)
+        self.assertEqual(json.loads(result.stdout)["failed"], 16)
+
     def test_bench(self):
         result = json.loads(self.run_command("bench", "--model", self.model, "--device", "cpu",
                                              "--threads", "2", "--json").stdout)
@@ -653,6 +692,12 @@ class Measurements(Case):
             self.assertAlmostEqual(sum(operator["ms"] for operator in row["operators"]),
                                    row["total_ms"], places=4)
             self.assertAlmostEqual(sum(operator["share"] for operator in row["operators"]), 1)
+            # A layer that is not counted would leave more than this.
+            self.assertEqual(names[-1], "between operators")
+            self.assertLess(row["operators"][-1]["share"], 0.2)
+            self.assertAlmostEqual(
+                sum(operator["gflops"] * operator["ms"] for operator in row["operators"])
+                / (row["gflops"] * row["min_ms"]), 1)
             calls = {operator["name"]: operator["calls"] for operator in row["operators"]}
             self.assertEqual(calls["attention"], random_model.N_LAYER)
         self.assertEqual([(row["size"], row["threads"]) for row in result["matmul"]],
@@ -669,10 +714,11 @@ def main():
     parser = argparse.ArgumentParser(description="Tests of the npuenc command.")
     parser.add_argument("--npuenc", required=True, help="the command under test")
     parser.add_argument("--write-audio", required=True, help="the program write-audio")
+    parser.add_argument("--wrong-results", required=True, help="the module wrong-results.so")
     parser.add_argument("--manual", required=True, help="npuenc.1")
     PROGRAMS, rest = parser.parse_known_args()
-    PROGRAMS.npuenc = os.path.abspath(PROGRAMS.npuenc)
-    PROGRAMS.write_audio = os.path.abspath(PROGRAMS.write_audio)
+    for name, path in vars(PROGRAMS).items():
+        setattr(PROGRAMS, name, os.path.abspath(path))
     unittest.main(argv=[sys.argv[0], *rest])
 
 
