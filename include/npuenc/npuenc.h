@@ -186,8 +186,8 @@ typedef struct npuenc_ctx_info {
     int32_t status;        /* NPUENC_OK, or NPUENC_E_CTX_LOST */
     uint32_t fell_back;    /* 1 when AUTO was asked for and the CPU was taken: see
                               npuenc_ctx_reason */
-    char device_name[64];
-    char isa[32]; /* CPU instruction set in use */
+    char device_name[64];  /* as npuenc_device_info.name */
+    char isa[32];          /* CPU instruction set in use */
 } npuenc_ctx_info;
 
 /* c[i] = a[i] b[i] for i < batch, all row-major: a is [m][k], b [k][n], c [m][n].

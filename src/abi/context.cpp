@@ -80,7 +80,7 @@ int32_t npuenc_ctx_get_info(const npuenc_ctx* ctx, npuenc_ctx_info* info) {
         known.n_threads = context.device().parallel().n_threads();
         known.status = NPUENC_OK;
         known.fell_back = context.choice().fell_back;
-        write_text(known.device_name, context.device().name());
+        write_text(known.device_name, context.choice().description.name);
         write_text(known.isa, context.choice().description.isa);
         write_struct(info, known);
     });

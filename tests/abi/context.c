@@ -14,6 +14,20 @@ static npuenc_open_options cpu_options(void) {
                                  .device_type = NPUENC_DEVICE_CPU};
 }
 
+/* The device that a context says it runs on, as the list of devices has it. */
+static npuenc_device_info device_of(const npuenc_ctx_info* ctx) {
+    uint32_t count = 0;
+    expect_ok(npuenc_device_count(&count));
+    for (uint32_t i = 0; i < count; i++) {
+        npuenc_device_info device = {.struct_size = sizeof device};
+        expect_ok(npuenc_device_get(i, &device));
+        if (device.device_type == ctx->device_type && device.index == ctx->device_index)
+            return device;
+    }
+    fail_msg("no device of type %d has index %u", ctx->device_type, ctx->device_index);
+    return (npuenc_device_info){0};
+}
+
 static npuenc_ctx_info info_of(const npuenc_ctx* ctx) {
     npuenc_ctx_info info = {.struct_size = sizeof info};
     expect_ok(npuenc_ctx_get_info(ctx, &info));
@@ -22,7 +36,9 @@ static npuenc_ctx_info info_of(const npuenc_ctx* ctx) {
     assert_true(info.device_type == NPUENC_DEVICE_CPU || info.device_type == NPUENC_DEVICE_NPU);
     assert_non_null(memchr(info.device_name, 0, sizeof info.device_name));
     assert_non_null(memchr(info.isa, 0, sizeof info.isa));
-    assert_true(info.device_name[0] && info.isa[0]);
+    const npuenc_device_info device = device_of(&info);
+    assert_string_equal(info.device_name, device.name);
+    assert_string_equal(info.isa, device.isa);
     return info;
 }
 
