@@ -8,8 +8,6 @@
 namespace npuenc {
 namespace {
 
-constexpr size_t kernel_width = 3;
-
 // The least value of a log-mel: Whisper clamps log10 of the power to 8 below its maximum and,
 // before that, the power to 1e-10; then it takes (x + 4) / 4.
 float mel_floor(float maximum) {
