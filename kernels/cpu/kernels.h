@@ -89,7 +89,6 @@ typedef struct npuenc_convert {
     void (*bf16_to_f32)(size_t n, const uint16_t* in, float* out);
     void (*f32_to_f16)(size_t n, const float* in, uint16_t* out);
     void (*f16_to_f32)(size_t n, const uint16_t* in, float* out);
-    void (*s16_to_f32)(size_t n, const int16_t* in, float* out); /* out = in / 32768 */
     /* out = clamp(rint(in * scale), -128, 127); -127 as the least for `symmetric` */
     void (*f32_to_s8)(size_t n, const float* in, float scale, int symmetric, int8_t* out);
     /* out = in * scale, in f32 */
@@ -123,10 +122,6 @@ int npuenc_kernels_init(npuenc_kernels* kernels, const char* isa);
 
 /* The names that npuenc_kernels_init takes in this build, lowest first, ended by NULL. */
 const char* const* npuenc_kernels_isas(void);
-
-/* The largest register tile of any instruction set, for buffers on the stack. */
-#define NPUENC_MAX_MR 16
-#define NPUENC_MAX_NR 64
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,7 @@
 
 #include "abi/audio.hpp"
 #include "abi/handles.hpp"
+#include "audio/pcm.hpp"
 
 using namespace npuenc;
 
@@ -24,13 +25,6 @@ npuenc_mel_desc checked_desc(const npuenc_mel_desc* desc) {
     require(known.n_frames >= min_frames && known.n_frames <= max_frames,
             "desc.n_frames is not in [2, 131072]");
     return known;
-}
-
-std::vector<float> widen(const int16_t* samples, size_t n) {
-    std::vector<float> wide(n);
-    for (size_t i = 0; i < n; ++i)
-        wide[i] = static_cast<float>(samples[i]) * (1.0f / 32768.0f);
-    return wide;
 }
 
 } // namespace
@@ -71,7 +65,8 @@ int32_t npuenc_mel(npuenc_ctx* ctx, const npuenc_mel_desc* desc, const void* pcm
                 std::vector<float> wide;
                 const float* samples = static_cast<const float*>(pcm);
                 if (input == NPUENC_INPUT_PCM_S16) {
-                    wide = widen(static_cast<const int16_t*>(pcm), n_samples);
+                    wide.resize(n_samples);
+                    pcm_from_s16(static_cast<const int16_t*>(pcm), n_samples, wide.data());
                     samples = wide.data();
                 }
                 spectrogram.compute(samples, n_samples, known.n_frames, static_cast<float*>(out),

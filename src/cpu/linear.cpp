@@ -90,7 +90,7 @@ class Output {
 };
 
 // What a task of the pool works on.
-struct Context {
+struct Task {
     const npuenc_kernels& kernels;
     const PackedWeight& weight;
     const Input& x;
@@ -101,7 +101,7 @@ struct Context {
 
 // The block of the task. Sums in f32 are made in y where that is possible.
 template <class Gemm>
-Block<Gemm> block_of(const Context& task) {
+Block<Gemm> block_of(const Task& task) {
     Block<Gemm> block{};
     block.rows = task.part.rows;
     block.first_col = task.part.first_col;
@@ -117,7 +117,7 @@ Block<Gemm> block_of(const Context& task) {
     return block;
 }
 
-void linear_f32(const Context& task) {
+void linear_f32(const Task& task) {
     const npuenc_gemm_f32& gemm = task.kernels.gemm_f32;
     const Input& x = task.x;
     const size_t first_row = task.part.first_row;
@@ -137,7 +137,7 @@ void linear_f32(const Context& task) {
              });
 }
 
-void linear_bf16(const Context& task) {
+void linear_bf16(const Task& task) {
     const npuenc_gemm_bf16& gemm = task.kernels.gemm_bf16;
     const Input& x = task.x;
     const size_t first_row = task.part.first_row;
@@ -159,7 +159,7 @@ void linear_bf16(const Context& task) {
              });
 }
 
-void linear_int8(const Context& task) {
+void linear_int8(const Task& task) {
     const npuenc_gemm_s8& gemm = task.kernels.gemm_s8;
     const npuenc_convert& convert = task.kernels.convert;
     const Input& x = task.x;
@@ -202,7 +202,7 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     if (!weight || &weight->owner() != this)
         fail(NPUENC_E_INVALID, "a weight that was packed for another device");
 
-    void (*run)(const Context&) = linear_f32;
+    void (*run)(const Task&) = linear_f32;
     size_t mr = kernels_.gemm_f32.mr, nr = kernels_.gemm_f32.nr;
     if (weight->precision() == NPUENC_PRECISION_BF16) {
         run = linear_bf16;

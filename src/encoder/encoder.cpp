@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "audio/pcm.hpp"
+
 namespace npuenc {
 namespace {
 
@@ -118,8 +120,7 @@ void Encoder::load_audio(const Batch& batch, size_t item, Workspace& work, Run& 
         const float* pcm;
         if (batch.input == NPUENC_INPUT_PCM_S16) {
             const auto* samples = static_cast<const int16_t*>(batch.in) + item * batch.n_per_item;
-            for (size_t i = 0; i < length; ++i)
-                work.pcm[i] = static_cast<float>(samples[i]) * (1.0f / 32768.0f);
+            pcm_from_s16(samples, length, work.pcm.data());
             pcm = work.pcm.data();
         } else {
             pcm = static_cast<const float*>(batch.in) + item * batch.n_per_item;

@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
-
-static npuenc_ctx* ctx;
+#include "fixture.h"
 
 enum { n_types = 3 };
 static const int32_t types[n_types] = {NPUENC_F32, NPUENC_BF16, NPUENC_S8};
@@ -656,18 +654,6 @@ static void large_sizes_need_large_buffers(void** state) {
     }
 }
 
-static int set_up(void** state) {
-    (void)state;
-    ctx = open_cpu(1);
-    return 0;
-}
-
-static int tear_down(void** state) {
-    (void)state;
-    npuenc_close(ctx);
-    return 0;
-}
-
 int main(void) {
     if (!has_forced_isa())
         return skipped;
@@ -689,5 +675,5 @@ int main(void) {
         cmocka_unit_test(sizes_must_not_overflow),
         cmocka_unit_test(large_sizes_need_large_buffers),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_ctx, close_ctx);
 }

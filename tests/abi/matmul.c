@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
-
-static npuenc_ctx* ctx;
+#include "fixture.h"
 
 static const struct types {
     int32_t a, b, c;
@@ -639,18 +637,6 @@ static void large_sizes_need_large_buffers(void** state) {
     }
 }
 
-static int set_up(void** state) {
-    (void)state;
-    ctx = open_cpu(1);
-    return 0;
-}
-
-static int tear_down(void** state) {
-    (void)state;
-    npuenc_close(ctx);
-    return 0;
-}
-
 int main(void) {
     if (!has_forced_isa())
         return skipped;
@@ -676,5 +662,5 @@ int main(void) {
         cmocka_unit_test(sizes_must_not_overflow),
         cmocka_unit_test(large_sizes_need_large_buffers),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_ctx, close_ctx);
 }

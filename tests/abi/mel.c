@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
+#include "fixture.h"
 #include "whisper.h"
-
-static npuenc_ctx* ctx;
 
 enum { hop = 160 };
 
@@ -255,18 +253,6 @@ static void values_must_be_finite(void** state) {
     free(pcm), free(out);
 }
 
-static int set_up(void** state) {
-    (void)state;
-    ctx = open_cpu(1);
-    return 0;
-}
-
-static int tear_down(void** state) {
-    (void)state;
-    npuenc_close(ctx);
-    return 0;
-}
-
 int main(void) {
     if (!has_forced_isa())
         return skipped;
@@ -282,5 +268,5 @@ int main(void) {
         cmocka_unit_test(buffers_must_fit),
         cmocka_unit_test(values_must_be_finite),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_ctx, close_ctx);
 }

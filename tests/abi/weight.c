@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
-
-static npuenc_ctx* ctx;
+#include "fixture.h"
 
 static const int32_t real_types[] = {NPUENC_F32, NPUENC_BF16, NPUENC_F16};
 
@@ -631,18 +629,6 @@ static void linear_fields_must_be_in_range(void** state) {
     free_matrix(&m);
 }
 
-static int set_up(void** state) {
-    (void)state;
-    ctx = open_cpu(1);
-    return 0;
-}
-
-static int tear_down(void** state) {
-    (void)state;
-    npuenc_close(ctx);
-    return 0;
-}
-
 int main(void) {
     if (!has_forced_isa())
         return skipped;
@@ -665,5 +651,5 @@ int main(void) {
         cmocka_unit_test(linear_needs_its_arguments),
         cmocka_unit_test(linear_fields_must_be_in_range),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_ctx, close_ctx);
 }

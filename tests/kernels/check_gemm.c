@@ -10,8 +10,6 @@
 
 #include "check.h"
 
-enum { most_rows = NPUENC_MAX_MR, most_cols = NPUENC_MAX_NR };
-
 typedef enum { type_f32, type_bf16, type_s8 } Type;
 
 /* One family, whatever its type. */

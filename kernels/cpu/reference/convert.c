@@ -64,11 +64,6 @@ static void f16_to_f32(size_t n, const uint16_t* in, float* out) {
     }
 }
 
-static void s16_to_f32(size_t n, const int16_t* in, float* out) {
-    for (size_t i = 0; i < n; i++)
-        out[i] = (float)in[i] * 0x1p-15f;
-}
-
 /* Adding 1.5 * 2^23 to what is within 2^22 rounds to an integer and leaves it in the low bits. */
 static inline int32_t nearest(float value) {
     return (int32_t)(bits_of(value + 0x1.8p23f) - bits_of(0x1.8p23f));
@@ -119,6 +114,6 @@ static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float
 }
 
 void npuenc_convert_init_reference(npuenc_convert* family) {
-    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32, s16_to_f32,
+    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
                                f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
 }

@@ -94,16 +94,6 @@ static void f16_to_f32(size_t n, const uint16_t* in, float* out) {
     FOR_EACH_VECTOR(uint16_t, float, one_f16_to_f32(from, to));
 }
 
-static inline void one_s16_to_f32(const int16_t* in, float* out, __m256 scale) {
-    const __m256 level = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(load_16(in)));
-    _mm256_storeu_ps(out, _mm256_mul_ps(level, scale));
-}
-
-static void s16_to_f32(size_t n, const int16_t* in, float* out) {
-    const __m256 scale = _mm256_set1_ps(0x1p-15f);
-    FOR_EACH_VECTOR(int16_t, float, one_s16_to_f32(from, to, scale));
-}
-
 /* rint(value) clamped, and 0 for NaN. */
 static inline __m256i nearest_within(__m256 value, __m256 least, __m256 most) {
     const __m256 is_number = _mm256_cmp_ps(value, value, _CMP_ORD_Q);
@@ -168,6 +158,6 @@ static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float
 }
 
 void npuenc_convert_init_avx2(npuenc_convert* family) {
-    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32, s16_to_f32,
+    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
                                f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
 }

@@ -59,15 +59,6 @@ static void f16_to_f32(size_t n, const uint16_t* in, float* out) {
     }
 }
 
-static void s16_to_f32(size_t n, const int16_t* in, float* out) {
-    const __m512 scale = _mm512_set1_ps(0x1p-15f);
-    for (size_t i = 0; i < n; i += lanes) {
-        const __mmask16 mask = first(n - i);
-        const __m512i level = _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, in + i));
-        _mm512_mask_storeu_ps(out + i, mask, _mm512_mul_ps(_mm512_cvtepi32_ps(level), scale));
-    }
-}
-
 /* rint(value) clamped, and 0 for NaN. */
 static inline __m512i nearest_within(__m512 value, __m512 least, __m512 most) {
     const __mmask16 is_number = _mm512_cmp_ps_mask(value, value, _CMP_ORD_Q);
@@ -124,6 +115,6 @@ static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float
 }
 
 void npuenc_convert_init_avx512(npuenc_convert* family) {
-    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32, s16_to_f32,
+    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
                                f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
 }
