@@ -36,7 +36,8 @@
  *   Unwinding No exception or longjmp may cross this line in either direction.
  *   Silence   npuenc never prints, aborts, changes signal handlers, or reads the environment, but
  *             for these variables, which programs with raised privileges ignore:
- *               NPUENC_ISA   the highest instruction set for the CPU: reference, avx2, avx512.
+ *               NPUENC_ISA   the highest instruction set for the CPU: reference, avx2, avxvnni,
+ *                            avx512, avx512vnni, avx512bf16.
  *                            npuenc_open fails with E_UNSUPPORTED for one that the CPU lacks and
  *                            E_INVALID for another word.
  *
@@ -246,8 +247,8 @@ typedef struct npuenc_linear_desc {
  * gives zeros. Types of all four:
  *   F32   f32 throughout
  *   BF16  products of bf16 with f32 sums, softmax in f32, probabilities and results rounded to bf16
- *   S8    a real value is its integer times its scale; products of q and k exact; results are
- *         clamp(rint(real / out_scale), -128, 127) */
+ *   S8    a real value is its integer times its scale; products of q and k exact, softmax in f32,
+ *         probabilities rounded to bf16; results are clamp(rint(real / out_scale), -128, 127) */
 typedef struct npuenc_attention_desc {
     uint32_t struct_size;
     int32_t type;                               /* F32, BF16 or S8; no default */
@@ -268,8 +269,10 @@ typedef struct npuenc_attention_desc {
  * has the operator. CPU is allowed on any context; NPU on an NPU's only (else E_UNSUPPORTED). */
 typedef struct npuenc_model_options {
     uint32_t struct_size;
-    int32_t precision;          /* npuenc_precision of the linear layers and convolutions; AUTO: F32
-                                   in this version. E_UNSUPPORTED where a device lacks it */
+    int32_t precision;          /* npuenc_precision of all products; AUTO: F32 in this version. The
+                                   convolutions and the first layer, on which the states depend
+                                   most, are one step wider: BF16 with INT8, F32 with BF16.
+                                   E_UNSUPPORTED where a device lacks it */
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */
@@ -282,8 +285,10 @@ typedef struct npuenc_model_info {
     uint32_t n_ctx;   /* states of a full window: 1500 in every published model */
     uint32_t n_state; /* width of a state */
     uint32_t n_head, n_layer;
-    uint32_t n_vocab;  /* 0 where the file does not say; 51864: English only */
-    int32_t precision; /* npuenc_precision in use, never AUTO */
+    uint32_t n_vocab;       /* 0 where the file does not say; 51864: English only */
+    int32_t precision;      /* npuenc_precision in use, never AUTO */
+    int32_t wide_precision; /* of what is most sensitive, never AUTO: see npuenc_model_options */
+    uint32_t reserved;      /* 0 */
     int32_t linear_device, attention_device, conv_device, elementwise_device; /* never AUTO */
     uint64_t n_parameters;                                                    /* of the encoder */
     uint64_t file_bytes;   /* all files of the model */

@@ -18,57 +18,106 @@ static void init_reference(npuenc_kernels* kernels) {
     npuenc_gemm_f32_init_reference(&kernels->gemm_f32);
     npuenc_gemm_bf16_init_reference(&kernels->gemm_bf16);
     npuenc_gemm_s8_init_reference(&kernels->gemm_s8);
-    npuenc_rows_f32_init_reference(&kernels->rows_f32);
+    npuenc_finish_sums_init_reference(&kernels->finish);
+    npuenc_softmax_init_reference(&kernels->softmax);
+    npuenc_rows_init_reference(&kernels->rows);
     npuenc_convert_init_reference(&kernels->convert);
 }
 
 #if defined(__x86_64__)
-/* Whether CPUID has all of `ecx1` (leaf 1) and `ebx7` (leaf 7), and the operating system saves all
- * of `state` (XCR0). Bit positions are those of Intel's manual, volume 2, CPUID and XGETBV. */
-static int has(uint32_t ecx1, uint32_t ebx7, uint32_t state) {
+/* What the CPU has and the operating system saves. Bit positions are those of Intel's manual,
+ * volume 2, CPUID and XGETBV. */
+typedef struct Features {
+    uint32_t ecx1, ebx7, ecx7, eax71; /* of CPUID leaf 1, leaf 7, and leaf 7 subleaf 1 */
+    uint32_t state;                   /* XCR0 */
+} Features;
+
+static Features features(void) {
     const uint32_t osxsave = 1u << 27;
-    uint32_t eax, ebx, ecx, edx;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & (ecx1 | osxsave)) != (ecx1 | osxsave))
-        return 0;
-    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (ebx & ebx7) != ebx7)
-        return 0;
-    __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-    return (eax & state) == state;
+    Features has = {0};
+    uint32_t eax, ebx, ecx, edx, upper;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & osxsave))
+        return has;
+    has.ecx1 = ecx;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+        has.ebx7 = ebx;
+        has.ecx7 = ecx;
+        if (eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx))
+            has.eax71 = eax;
+    }
+    __asm__ volatile("xgetbv" : "=a"(has.state), "=d"(upper) : "c"(0));
+    return has;
 }
 
-enum {
-    ecx1_fma = 1 << 12,
-    ecx1_avx = 1 << 28,
-    ecx1_f16c = 1 << 29,
-    ecx1_avx2_level = ecx1_fma | ecx1_avx | ecx1_f16c,
-    ebx7_avx2 = 1 << 5,
-    state_ymm = 3 << 1,
-    state_zmm = state_ymm | 7 << 5
-};
+static int all_of(uint32_t bits, uint32_t wanted) {
+    return (bits & wanted) == wanted;
+}
 
 static int has_avx2(void) {
-    return has(ecx1_avx2_level, ebx7_avx2, state_ymm);
+    const uint32_t fma = 1u << 12, avx = 1u << 28, f16c = 1u << 29, avx2 = 1u << 5;
+    const uint32_t ymm = 3u << 1;
+    const Features has = features();
+    return all_of(has.ecx1, fma | avx | f16c) && all_of(has.ebx7, avx2) && all_of(has.state, ymm);
 }
 
 static void init_avx2(npuenc_kernels* kernels) {
     npuenc_gemm_f32_init_avx2(&kernels->gemm_f32);
-    npuenc_rows_f32_init_avx2(&kernels->rows_f32);
+    npuenc_gemm_bf16_init_avx2(&kernels->gemm_bf16);
+    npuenc_gemm_s8_init_avx2(&kernels->gemm_s8);
+    npuenc_finish_sums_init_avx2(&kernels->finish);
+    npuenc_softmax_init_avx2(&kernels->softmax);
+    npuenc_rows_init_avx2(&kernels->rows);
     npuenc_convert_init_avx2(&kernels->convert);
+}
+
+static int has_avxvnni(void) {
+    const uint32_t vnni = 1u << 4;
+    return has_avx2() && all_of(features().eax71, vnni);
+}
+
+static void init_avxvnni(npuenc_kernels* kernels) {
+    npuenc_gemm_s8_init_avxvnni(&kernels->gemm_s8);
 }
 
 static int has_avx512(void) {
     const uint32_t f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
-    return has(ecx1_avx2_level, ebx7_avx2 | f | dq | bw | vl, state_zmm);
+    const uint32_t zmm = 7u << 5;
+    const Features has = features();
+    return has_avx2() && all_of(has.ebx7, f | dq | bw | vl) && all_of(has.state, zmm);
 }
 
 static void init_avx512(npuenc_kernels* kernels) {
     npuenc_gemm_f32_init_avx512(&kernels->gemm_f32);
-    npuenc_rows_f32_init_avx512(&kernels->rows_f32);
+    npuenc_gemm_bf16_init_avx512(&kernels->gemm_bf16);
+    npuenc_finish_sums_init_avx512(&kernels->finish);
+    npuenc_softmax_init_avx512(&kernels->softmax);
+    npuenc_rows_init_avx512(&kernels->rows);
     npuenc_convert_init_avx512(&kernels->convert);
+}
+
+static int has_avx512vnni(void) {
+    const uint32_t vnni = 1u << 11;
+    return has_avx512() && all_of(features().ecx7, vnni);
+}
+
+static void init_avx512vnni(npuenc_kernels* kernels) {
+    npuenc_gemm_s8_init_avx512vnni(&kernels->gemm_s8);
+}
+
+static int has_avx512bf16(void) {
+    const uint32_t bf16 = 1u << 5;
+    return has_avx512vnni() && all_of(features().eax71, bf16);
+}
+
+static void init_avx512bf16(npuenc_kernels* kernels) {
+    npuenc_gemm_bf16_init_avx512bf16(&kernels->gemm_bf16);
+    npuenc_finish_sums_init_avx512bf16(&kernels->finish);
+    npuenc_softmax_init_avx512bf16(&kernels->softmax);
 }
 #endif
 
-/* Lowest first; having one implies having those before it. */
+/* Lowest first. Each overwrites what it does better than those before it; one that the CPU lacks is
+ * passed over: Zen 4 has AVX-512 with BF16, but not AVX-VNNI. */
 static const struct {
     int (*has)(void);
     void (*init)(npuenc_kernels* kernels);
@@ -76,7 +125,10 @@ static const struct {
     {has_reference, init_reference},
 #if defined(__x86_64__)
     {has_avx2, init_avx2},
+    {has_avxvnni, init_avxvnni},
     {has_avx512, init_avx512},
+    {has_avx512vnni, init_avx512vnni},
+    {has_avx512bf16, init_avx512bf16},
 #endif
 };
 enum { level_count = sizeof levels / sizeof levels[0] };
@@ -84,27 +136,26 @@ enum { level_count = sizeof levels / sizeof levels[0] };
 static const char* const names[level_count + 1] = {
     "reference",
 #if defined(__x86_64__)
-    "avx2",
-    "avx512",
+    "avx2",      "avxvnni", "avx512", "avx512vnni", "avx512bf16",
 #endif
 };
 
 int npuenc_kernels_init(npuenc_kernels* kernels, const char* isa) {
-    size_t highest = 0;
+    size_t highest = level_count - 1;
     if (isa) {
+        highest = 0;
         while (names[highest] && strcmp(names[highest], isa) != 0)
             highest++;
         if (!names[highest])
             return NPUENC_KERNELS_UNKNOWN_ISA;
         if (!levels[highest].has())
             return NPUENC_KERNELS_LACKING_ISA;
-    } else {
-        while (highest + 1 < level_count && levels[highest + 1].has())
-            highest++;
     }
     for (size_t level = 0; level <= highest; level++)
-        levels[level].init(kernels);
-    kernels->isa = names[highest];
+        if (levels[level].has()) {
+            levels[level].init(kernels);
+            kernels->isa = names[level];
+        }
     return NPUENC_KERNELS_OK;
 }
 

@@ -8,20 +8,37 @@
 
 #include "kernels/cpu/kernels.h"
 
-void npuenc_gemm_f32_init_reference(npuenc_gemm_f32* family);
-void npuenc_gemm_bf16_init_reference(npuenc_gemm_bf16* family);
-void npuenc_gemm_s8_init_reference(npuenc_gemm_s8* family);
-void npuenc_rows_f32_init_reference(npuenc_rows_f32* family);
+void npuenc_gemm_f32_init_reference(npuenc_gemm* family);
+void npuenc_gemm_bf16_init_reference(npuenc_gemm* family);
+void npuenc_gemm_s8_init_reference(npuenc_gemm* family);
+void npuenc_finish_sums_init_reference(npuenc_finish_sums* family);
+void npuenc_softmax_init_reference(npuenc_softmax* family);
+void npuenc_rows_init_reference(npuenc_rows* family);
 void npuenc_convert_init_reference(npuenc_convert* family);
 
 #if defined(__x86_64__)
-void npuenc_gemm_f32_init_avx2(npuenc_gemm_f32* family);
-void npuenc_rows_f32_init_avx2(npuenc_rows_f32* family);
+void npuenc_gemm_f32_init_avx2(npuenc_gemm* family);
+void npuenc_gemm_bf16_init_avx2(npuenc_gemm* family);
+void npuenc_gemm_s8_init_avx2(npuenc_gemm* family);
+void npuenc_finish_sums_init_avx2(npuenc_finish_sums* family);
+void npuenc_softmax_init_avx2(npuenc_softmax* family);
+void npuenc_rows_init_avx2(npuenc_rows* family);
 void npuenc_convert_init_avx2(npuenc_convert* family);
 
-void npuenc_gemm_f32_init_avx512(npuenc_gemm_f32* family);
-void npuenc_rows_f32_init_avx512(npuenc_rows_f32* family);
+void npuenc_gemm_s8_init_avxvnni(npuenc_gemm* family);
+
+void npuenc_gemm_f32_init_avx512(npuenc_gemm* family);
+void npuenc_gemm_bf16_init_avx512(npuenc_gemm* family);
+void npuenc_finish_sums_init_avx512(npuenc_finish_sums* family);
+void npuenc_softmax_init_avx512(npuenc_softmax* family);
+void npuenc_rows_init_avx512(npuenc_rows* family);
 void npuenc_convert_init_avx512(npuenc_convert* family);
+
+void npuenc_gemm_s8_init_avx512vnni(npuenc_gemm* family);
+
+void npuenc_gemm_bf16_init_avx512bf16(npuenc_gemm* family);
+void npuenc_finish_sums_init_avx512bf16(npuenc_finish_sums* family);
+void npuenc_softmax_init_avx512bf16(npuenc_softmax* family);
 #endif
 
 #endif /* NPUENC_KERNELS_ISA_H */

@@ -24,63 +24,132 @@
 extern "C" {
 #endif
 
-/* Products. A tile is c[rows][cols] = a[rows][k] b[k][cols], 1 <= rows <= mr, 1 <= cols <= nr, from
- * packed panels; k may be 0, which makes zeros; c is row-major with ldc elements from row to row,
- * and nothing outside rows x cols of it is touched. With `accumulate`, c is added to, as if the sum
- * over k had gone on. The sum of an element is taken in the order of k.
+/* Products: c = a b for a tile of c, 1 <= rows <= mr and 1 <= cols <= nr. The three families have
+ * one form; of a and b, and of c:
+ *   gemm_f32    f32, f32   the sum of an element is taken in the order of k
+ *   gemm_bf16   bf16, f32  in an order that the instruction set determines; with native bf16
+ *                          instructions denormals count as zero
+ *   gemm_s8     s8, s32    exact, wrapping at 2^32
  *
- * Panels hold groups of k_group consecutive values of k:
- *   A panel: [ceil(k / k_group)][mr][k_group]    B panel: [ceil(k / k_group)][nr][k_group]
- * padded with zeros to whole rows, columns and groups.
- *   pack_a       from rows of A: src[row][k], `ld` elements from row to row
- *   pack_b_rows  from rows of B transposed, as weights are stored: src[col][k]
- *   pack_b_cols  from B itself: src[k][col]
- * A B panel's columns come from `cols` <= nr rows or columns of src. */
-typedef struct npuenc_gemm_f32 {
-    uint32_t mr, nr, k_group;
-    void (*pack_a)(size_t rows, size_t k, const float* src, size_t ld, float* panel);
-    void (*pack_b_rows)(size_t cols, size_t k, const float* src, size_t ld, float* panel);
-    void (*pack_b_cols)(size_t cols, size_t k, const float* src, size_t ld, float* panel);
-    void (*tile)(size_t rows, size_t cols, size_t k, const float* a, const float* b, float* c,
-                 size_t ldc, int accumulate);
-} npuenc_gemm_f32;
+ * Both operands are first brought into the form that the instruction set multiplies best:
+ *   pack_a       one row of A, src[k]
+ *   pack_b_rows  up to nr columns of B, which are rows of src, as weights are stored: src[col][k]
+ *   pack_b_cols  the same from B itself: src[k][col]; ld counts elements
+ * A packed row holds ceil(k / k_group) groups of k_group * a_size bytes. A panel holds as many
+ * groups of nr * k_group * b_size bytes. Lacking k and columns are padded with what adds nothing.
+ *
+ * With unsigned_a, of gemm_s8, a packed row holds a + 128 as unsigned bytes, and behind the groups
+ * of a panel follows what a sum must begin with to make up for that: an int32_t for each of its nr
+ * columns. Rows that are unsigned bytes by themselves are multiplied with a start of zeros. */
+typedef struct npuenc_tile {
+    size_t rows, cols, k;
+    const void* a;        /* of a packed row, from the k on that begins a group */
+    size_t lda;           /* bytes from row to row */
+    const void* b;        /* of a panel, from the same k on; on a multiple of 64 */
+    const int32_t* start; /* of nr sums, if unsigned_a; unused with accumulate */
+    void* c;              /* row-major, f32 or s32; nothing but rows x cols of it is touched */
+    size_t ldc;           /* elements from row to row */
+    int accumulate;       /* add to c, as if the sum over k had gone on */
+} npuenc_tile;
 
-typedef struct npuenc_gemm_bf16 { /* bf16 x bf16 -> f32, sums in f32 */
+typedef struct npuenc_gemm {
     uint32_t mr, nr, k_group;
-    void (*pack_a)(size_t rows, size_t k, const uint16_t* src, size_t ld, uint16_t* panel);
-    void (*pack_b_rows)(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel);
-    void (*pack_b_cols)(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel);
-    void (*tile)(size_t rows, size_t cols, size_t k, const uint16_t* a, const uint16_t* b, float* c,
-                 size_t ldc, int accumulate);
-} npuenc_gemm_bf16;
+    uint32_t a_size, b_size; /* bytes of an element once packed */
+    int unsigned_a;
+    void (*pack_a)(size_t k, const void* src, void* row);
+    void (*pack_b_rows)(size_t cols, size_t k, const void* src, size_t ld, void* panel);
+    void (*pack_b_cols)(size_t cols, size_t k, const void* src, size_t ld, void* panel);
+    void (*tile)(const npuenc_tile* tile);
+} npuenc_gemm;
 
-typedef struct npuenc_gemm_s8 { /* s8 x s8 -> s32, wrapping at 2^32 */
-    uint32_t mr, nr, k_group;
-    void (*pack_a)(size_t rows, size_t k, const int8_t* src, size_t ld, int8_t* panel);
-    void (*pack_b_rows)(size_t cols, size_t k, const int8_t* src, size_t ld, int8_t* panel);
-    void (*pack_b_cols)(size_t cols, size_t k, const int8_t* src, size_t ld, int8_t* panel);
-    void (*tile)(size_t rows, size_t cols, size_t k, const int8_t* a, const int8_t* b, int32_t* c,
-                 size_t ldc, int accumulate);
-} npuenc_gemm_s8;
+/* What becomes of a tile's sums:
+ *   y = sum * row_scale[row] * col_scale[col] + bias[col], gelu(y) = y/2 (1 + erf(y / sqrt 2)),
+ *   + addend[row][col], rounded to nearest even in the type of y, where a denormal bf16 may be 0.
+ * Each part is left out where it is NULL or 0. gelu is within 1e-6 max(1, |y|) of the exact one, or
+ * with gelu_bf16 within 2^-9 max(1/8, |y|); of -inf it is the limit, 0. y may be the sums or the
+ * addend itself. Otherwise nothing overlaps. */
+typedef enum npuenc_float { npuenc_float_f32, npuenc_float_bf16, npuenc_float_f16 } npuenc_float;
+typedef enum npuenc_gelu { npuenc_gelu_none, npuenc_gelu_f32, npuenc_gelu_bf16 } npuenc_gelu;
 
-/* One row of f32 at a time; n >= 1. In and out may be the same row, and else do not overlap. */
-typedef struct npuenc_rows_f32 {
+typedef struct npuenc_finish {
+    const float *row_scale, *col_scale, *bias;
+    npuenc_gelu gelu;
+    const float* addend;
+    size_t ld_addend;
+    npuenc_float type;
+    void* y;
+    size_t ldy;
+} npuenc_finish;
+
+typedef struct npuenc_finish_sums {
+    void (*f32)(size_t rows, size_t cols, const float* sums, size_t ld, const npuenc_finish* how);
+    void (*s32)(size_t rows, size_t cols, const int32_t* sums, size_t ld, const npuenc_finish* how);
+} npuenc_finish_sums;
+
+/* Softmax by blocks of keys, for rows <= npuenc_most_queries queries side by side. For query i
+ *   x[j] = scores[i][j] * row_scale[i] * key_scale[j] + mask[i][j],    j < n_keys[i]
+ * where key_scale and mask may be NULL, and -inf in the mask excludes, whatever the score is. Then
+ *   g = max x[j]    p[i][j] = exp(x[j] - g)    greatest[i] = g log2 e    total[i] = sum p[i][j]
+ * where p is written up to `keys`, with zeros from n_keys[i] on, and total is of p before it is
+ * rounded. With s the scaled score and g as in greatest, p is within (4 + 6 |s| + 2 |mask| + |x| +
+ * 4 |x - g| + 4 |g|) 2^-24 of itself, and in bf16, to nearest, within 2^-7.9 more; but it may be 0
+ * below 2^-126. Where nothing but -inf is left, greatest is -inf, p and total are 0; a NaN or +inf
+ * among x makes total NaN. The scores, f32 or s32, are overwritten. */
+enum { npuenc_most_queries = 16 };
+
+typedef struct npuenc_scores {
+    size_t rows, keys; /* keys: of the block */
+    void* scores;      /* f32, or s32 where key_scale is not NULL */
+    size_t ld;         /* elements from query to query, at least keys rounded up to 16 */
+    const uint32_t* n_keys;
+    const float* row_scale;
+    const float* key_scale;
+    const float* mask;
+    size_t ld_mask;
+    void* p;
+    size_t ldp;
+    float *greatest, *total;
+} npuenc_scores;
+
+/* A block of results, part = p v, to be taken into those of the blocks before it. */
+typedef struct npuenc_part {
+    size_t rows, n;
+    const void* part;       /* f32, or s32 where col_scale is not NULL */
+    size_t ld;              /* elements from query to query */
+    const float* col_scale; /* [n], of part */
+    const float *greatest, *total;
+} npuenc_part;
+
+typedef struct npuenc_softmax {
+    void (*block_f32)(const npuenc_scores* block);
+    void (*block_bf16)(const npuenc_scores* block);
+    /* p = 255 exp(x - g) as unsigned bytes, within 1, and total is of these. Scores and scales must
+     * be finite, and |x| below 2^12. */
+    void (*block_u8)(const npuenc_scores* block);
+    /* In out, greatest and total are those of all blocks before. With g the greater of greatest
+     * and part->greatest,
+     *   out[i][j] = out[i][j] exp2(greatest[i] - g) + part[i][j] exp2(part->greatest[i] - g)
+     * and the same for total; then greatest = g. Two of -inf make factors of 0. */
+    void (*merge)(const npuenc_part* part, float* out, size_t ld_out, float* greatest,
+                  float* total);
+} npuenc_softmax;
+
+/* Rows, n >= 1 elements each. In and out may be the same, where types are, and else do not overlap.
+ */
+typedef struct npuenc_rows {
     /* y = (x - mean) / sqrt(variance + 1e-5) * weight + bias, the variance being the mean of the
      * squared distances from the mean (two passes). A NaN or an infinity in x makes the whole row
      * NaN. The sum of the squares must stay within f32: |x| of 1e17 does. */
     void (*layer_norm)(size_t n, const float* x, const float* weight, const float* bias, float* y);
-    /* x = softmax(scale * x + mask); mask may be NULL. -inf in the mask excludes, whatever x is
-     * there; a row of which nothing but -inf is left becomes zeros; otherwise a NaN or +inf in
-     * scale * x + mask makes the whole row NaN. exp within 2 ulp of f32 where the result is
-     * normal. */
-    void (*softmax)(size_t n, float* x, float scale, const float* mask);
-    /* y = y + bias, then gelu(y) = y/2 (1 + erf(y / sqrt 2)) when `gelu`, then y + addend; bias and
-     * addend may be NULL. gelu within 1e-6 max(1, |y|) of the exact one; of -inf it is the limit,
-     * 0. */
-    void (*epilogue)(size_t n, float* y, const float* bias, int gelu, const float* addend);
-    /* The greatest |x|. NaN counts as nothing. */
-    float (*abs_max)(size_t n, const float* x);
-} npuenc_rows_f32;
+    /* out = rint(x * m), m = 127 / max |x| rounded to f32; returns max |x| / 127, what one step is
+     * worth. Where m would not be finite (zeros, or all below 2^-121), or is 0 (an infinity), out
+     * is zeros and the result 0. A NaN becomes 0 and counts as nothing. */
+    float (*quantise_f32)(size_t n, const float* x, int8_t* out);
+    float (*quantise_bf16)(size_t n, const uint16_t* x, int8_t* out);
+    /* The same of each of n columns over `rows` rows, ld elements apart in x, n in out. */
+    void (*quantise_cols_bf16)(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out,
+                               float* scales);
+} npuenc_rows;
 
 /* Conversions, to nearest even; n may be 0. A NaN stays a (quiet) NaN in the float types and
  * becomes 0 in s8. */
@@ -89,24 +158,21 @@ typedef struct npuenc_convert {
     void (*bf16_to_f32)(size_t n, const uint16_t* in, float* out);
     void (*f32_to_f16)(size_t n, const float* in, uint16_t* out);
     void (*f16_to_f32)(size_t n, const uint16_t* in, float* out);
-    /* out = clamp(rint(in * scale), -128, 127); -127 as the least for `symmetric` */
-    void (*f32_to_s8)(size_t n, const float* in, float scale, int symmetric, int8_t* out);
+    /* out = clamp(rint(in * scale), -128, 127) */
+    void (*f32_to_s8)(size_t n, const float* in, float scale, int8_t* out);
     /* out = in * scale, in f32 */
     void (*s8_to_f32)(size_t n, const int8_t* in, float scale, float* out);
     /* out = clamp(rint((f32)in * scale) + zero_point, -128, 127), |zero_point| <= 2^21 (beyond, it
      * counts as that) */
     void (*s32_to_s8)(size_t n, const int32_t* in, float scale, int32_t zero_point, int8_t* out);
-    /* out = (f32)in * row_scale * col_scale[i]; col_scale may be NULL */
-    void (*s32_to_f32)(size_t n, const int32_t* in, float row_scale, const float* col_scale,
-                       float* out);
 } npuenc_convert;
 
 typedef struct npuenc_kernels {
-    const char* isa; /* the highest one used: "reference", "avx2", "avx512" */
-    npuenc_gemm_f32 gemm_f32;
-    npuenc_gemm_bf16 gemm_bf16;
-    npuenc_gemm_s8 gemm_s8;
-    npuenc_rows_f32 rows_f32;
+    const char* isa; /* the highest one used */
+    npuenc_gemm gemm_f32, gemm_bf16, gemm_s8;
+    npuenc_finish_sums finish;
+    npuenc_softmax softmax;
+    npuenc_rows rows;
     npuenc_convert convert;
 } npuenc_kernels;
 

@@ -92,6 +92,7 @@ extern "C" int32_t npuenc_attention(npuenc_ctx* ctx, const npuenc_attention_desc
         const uint64_t width = checked_multiply(known.n_head, known.head_dim);
         Attention shape{};
         shape.type = static_cast<npuenc_dtype>(known.type);
+        shape.precision = precision;
         shape.batch = known.batch ? known.batch : 1;
         shape.n_head = known.n_head;
         shape.head_dim = known.head_dim;

@@ -57,6 +57,7 @@ npuenc_model_info describe(const ModelFile& file, const Encoder& encoder) {
     info.n_layer = dims.n_layer;
     info.n_vocab = file.n_vocab();
     info.precision = plan.precision;
+    info.wide_precision = plan.wide_precision;
     info.linear_device = plan.linear->type();
     info.attention_device = plan.attention->type();
     info.conv_device = plan.conv->type();

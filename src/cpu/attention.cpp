@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Attention: the scores of a few queries at a time, which never leave the cache.
+// Attention: the scores of a few queries and keys at a time, which never leave the L1 cache.
 //
-// The keys and values of a head are packed once, then its queries are taken in blocks: scores by
-// one product, softmax by rows, results by a second product. A group of heads is packed at a time,
-// bounded in memory.
+// The keys and values of a head are packed once, then its queries are taken a few at a time, and
+// for these the keys in blocks: scores by one product, their softmax within the block, results by a
+// second product, merged into those of the blocks before (Milakov and Gimelshein 2018; Dao et al.
+// 2022). A group of heads is packed at a time, bounded in memory.
+#include <cstring>
+#include <limits>
+
 #include "cpu/cpu_device.hpp"
 #include "error.hpp"
 
@@ -11,36 +15,21 @@ namespace npuenc {
 
 namespace {
 
-// Queries of a task: at most this many, in whole panels.
-constexpr size_t block_queries = 24;
+// Keys of a block: its scores, probabilities, keys and values share the L1 cache. Where
+// probabilities are bytes, to the scale of the block's greatest, a smaller block is a finer one.
+constexpr size_t block_keys = 256;
+constexpr size_t block_keys_int8 = 128;
+// Queries that meet a block of keys together, in whole tiles, and those of a task.
+constexpr size_t queries_together = 12;
+constexpr size_t queries_of_task = 4 * queries_together;
 // Of keys and values packed at a time.
 constexpr size_t packed_bytes = size_t{16} << 20;
-// Values converted at a time while they are packed; a multiple of every k_group and cache line.
+// Values converted at a time while they are packed; a multiple of every k_group.
 constexpr size_t staged_positions = 256;
 
-// The types: of q, k, v and the result (In), of the product of q and k (Scores), and of the
-// product of probabilities and v (Results).
-
-struct F32 {
-    using Scores = npuenc_gemm_f32;
-    using Results = npuenc_gemm_f32;
-    static const Scores& scores(const npuenc_kernels& kernels) { return kernels.gemm_f32; }
-    static const Results& results(const npuenc_kernels& kernels) { return kernels.gemm_f32; }
-};
-
-struct Bf16 {
-    using Scores = npuenc_gemm_bf16;
-    using Results = npuenc_gemm_bf16;
-    static const Scores& scores(const npuenc_kernels& kernels) { return kernels.gemm_bf16; }
-    static const Results& results(const npuenc_kernels& kernels) { return kernels.gemm_bf16; }
-};
-
-struct S8 {
-    using Scores = npuenc_gemm_s8;
-    using Results = npuenc_gemm_f32;
-    static const Scores& scores(const npuenc_kernels& kernels) { return kernels.gemm_s8; }
-    static const Results& results(const npuenc_kernels& kernels) { return kernels.gemm_f32; }
-};
+size_t size_of(npuenc_dtype type) {
+    return type == NPUENC_F32 ? 4 : type == NPUENC_BF16 ? 2 : 1;
+}
 
 // How many keys, from the first, a query may see.
 class Visible {
@@ -64,218 +53,350 @@ class Visible {
 };
 
 // One call. Heads are counted over the whole batch.
-template <class Kind>
 class Call {
   public:
-    using Scores = typename Kind::Scores;
-    using Results = typename Kind::Results;
-    using In = OperandOf<Scores>;
-    using Probability = OperandOf<Results>;
-
     Call(const npuenc_kernels& kernels, const Attention& shape, const void* q, const void* k,
          const void* v, void* out)
-        : kernels_(kernels), score_gemm_(Kind::scores(kernels)),
-          result_gemm_(Kind::results(kernels)), shape_(shape), visible_(shape),
-          q_(static_cast<const In*>(q)), k_(static_cast<const In*>(k)),
-          v_(static_cast<const In*>(v)), out_(static_cast<In*>(out)),
-          k_stride_(panel_stride(score_gemm_, score_gemm_.nr, shape.head_dim)),
-          v_stride_(panel_stride(result_gemm_, result_gemm_.nr, shape.kv_len)),
-          keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr),
-                                   size_product(k_stride_, sizeof(In)))),
-          values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr),
-                                     size_product(v_stride_, sizeof(Probability)))) {}
+        : kernels_(kernels), shape_(shape),
+          score_gemm_(shape.precision == NPUENC_PRECISION_INT8   ? kernels.gemm_s8
+                      : shape.precision == NPUENC_PRECISION_BF16 ? kernels.gemm_bf16
+                                                                 : kernels.gemm_f32),
+          int8_results_(shape.precision == NPUENC_PRECISION_INT8 && shape.type == NPUENC_BF16 &&
+                        kernels.gemm_s8.unsigned_a),
+          result_gemm_(int8_results_                             ? kernels.gemm_s8
+                       : shape.precision == NPUENC_PRECISION_F32 ? kernels.gemm_f32
+                                                                 : kernels.gemm_bf16),
+          block_keys_(int8_results_ ? block_keys_int8 : block_keys), visible_(shape),
+          q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
+          v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
+          k_stride_(panel_stride(score_gemm_, shape.head_dim)),
+          v_stride_(groups_bytes(result_gemm_, shape.kv_len)),
+          keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr), k_stride_)),
+          values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr), v_stride_)),
+          key_scales_bytes_(round_up(size_product(shape.kv_len, sizeof(float)), cache_line)),
+          value_scales_bytes_(
+              int8_results_
+                  ? round_up(size_product(
+                                 size_product(ceil_div(shape.kv_len, block_keys_), shape.head_dim),
+                                 sizeof(float)),
+                             cache_line)
+                  : 0) {}
 
     size_t n_heads() const { return size_product(shape_.batch, shape_.n_head); }
-    // Of the packed keys and values of a head.
-    size_t head_bytes() const { return keys_bytes_ + values_bytes_; }
-
-    size_t block_rows() const {
-        return std::max<size_t>(1, block_queries / score_gemm_.mr) * score_gemm_.mr;
+    // Of what is packed of a head: keys, values, scales of keys and of values.
+    size_t head_bytes() const {
+        return keys_bytes_ + values_bytes_ + key_scales_bytes_ + value_scales_bytes_;
     }
-    size_t n_blocks() const { return ceil_div(shape_.q_len, block_rows()); }
+    size_t n_tasks() const { return ceil_div(shape_.q_len, queries_of_task); }
 
-    void pack_keys(size_t head, char* packed) const;
+    void pack_keys(size_t head, char* packed, Scratch& scratch) const;
     void pack_values(size_t head, char* packed, Scratch& scratch) const;
-    void attend(size_t head, size_t block, const char* packed, Scratch& scratch) const;
+    void attend(size_t head, size_t task, const char* packed, Scratch& scratch) const;
 
   private:
-    // A block of queries, and the scores of each, `ld` apart, which become its probabilities.
+    // Some queries of a head, at most queries_together, and what has been found of them so far.
     struct Queries {
         size_t item, head, first, rows;
         size_t n_keys; // seen by any of them
-        float* scores;
-        size_t ld;
+        const char* packed;
+        size_t lda;
+        float row_scale[npuenc_most_queries];
+        float greatest[npuenc_most_queries], total[npuenc_most_queries];
+        float* results;
+        size_t ld_results;
     };
 
-    void compute_scores(const Queries& queries, const In* keys, Scratch& scratch) const;
-    void apply_softmax(const Queries& queries) const;
-    const Probability* probabilities(const Queries& queries, Scratch& scratch) const;
-    void compute_results(const Queries& queries, const Probability* p, const Probability* values,
-                         Scratch& scratch) const;
+    bool quantises() const {
+        return shape_.precision == NPUENC_PRECISION_INT8 && shape_.type != NPUENC_S8;
+    }
+    const char* row(const char* base, size_t stride, size_t ld, size_t item, size_t head,
+                    size_t position) const {
+        const size_t element = item * stride + position * ld + head * shape_.head_dim;
+        return base + element * size_of(shape_.type);
+    }
+    float quantise(const char* row, int8_t* out) const;
+    void quantise_values(size_t head, char* packed, Scratch& scratch) const;
+    void pack_queries(Queries& queries, char* packed, Scratch& scratch) const;
+    void attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed,
+                      Scratch& scratch) const;
+    void write(const Queries& queries) const;
 
     const npuenc_kernels& kernels_;
-    const Scores& score_gemm_;
-    const Results& result_gemm_;
     const Attention& shape_;
+    const npuenc_gemm& score_gemm_;
+    const bool int8_results_; // probabilities and values in int8 too
+    const npuenc_gemm& result_gemm_;
+    const size_t block_keys_;
     const Visible visible_;
-    const In *q_, *k_, *v_;
-    In* out_;
+    const char *q_, *k_, *v_;
+    char* out_;
     const size_t k_stride_, v_stride_;
-    const size_t keys_bytes_, values_bytes_; // multiples of a cache line, as panels are
+    // Multiples of a cache line.
+    const size_t keys_bytes_, values_bytes_, key_scales_bytes_, value_scales_bytes_;
 };
 
-template <class Kind>
-void Call<Kind>::pack_keys(size_t head, char* packed) const {
-    const size_t item = head / shape_.n_head, nr = score_gemm_.nr;
-    const In* rows = k_ + item * shape_.stride_k + head % shape_.n_head * shape_.head_dim;
-    In* panels = reinterpret_cast<In*>(packed);
-    const size_t n = visible_.of_item(item);
-    for (size_t key = 0; key < n; key += nr)
-        score_gemm_.pack_b_rows(std::min(nr, n - key), shape_.head_dim, rows + key * shape_.ldk,
-                                shape_.ldk, panels + key / nr * k_stride_);
+// A row of a head to int8, symmetrically by its own greatest magnitude; returns its scale.
+float Call::quantise(const char* row, int8_t* out) const {
+    return shape_.type == NPUENC_BF16
+               ? kernels_.rows.quantise_bf16(shape_.head_dim,
+                                             reinterpret_cast<const uint16_t*>(row), out)
+               : kernels_.rows.quantise_f32(shape_.head_dim, reinterpret_cast<const float*>(row),
+                                            out);
 }
 
-template <class Kind>
-void Call<Kind>::pack_values(size_t head, char* packed, Scratch& scratch) const {
-    const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
-    const In* v = v_ + item * shape_.stride_v + head % shape_.n_head * head_dim;
-    auto* panels = reinterpret_cast<Probability*>(packed + keys_bytes_);
+void Call::pack_keys(size_t head, char* packed, Scratch& scratch) const {
+    const size_t item = head / shape_.n_head, nr = score_gemm_.nr, head_dim = shape_.head_dim;
     const size_t n = visible_.of_item(item);
-    const auto pack = [&](size_t position, size_t count, const Probability* rows, size_t ld) {
-        for (size_t col = 0; col < head_dim; col += nr)
-            result_gemm_.pack_b_cols(std::min(nr, head_dim - col), count, rows + col, ld,
-                                     panels + col / nr * v_stride_ + position * nr);
-    };
-    if constexpr (std::is_same_v<In, Probability>) {
-        pack(0, n, v, shape_.ldv);
-    } else {
-        float* staging =
-            scratch.get<float>(Scratch::staging, size_product(staged_positions, head_dim));
-        for (size_t position = 0; position < n; position += staged_positions) {
-            const size_t count = std::min(staged_positions, n - position);
+    auto* scales = reinterpret_cast<float*>(packed + keys_bytes_ + values_bytes_);
+    if (shape_.precision == NPUENC_PRECISION_INT8)
+        std::fill_n(scales, n, 1.0f);
+    for (size_t key = 0; key < n; key += nr) {
+        const size_t count = std::min(nr, n - key);
+        char* panel = packed + key / nr * k_stride_;
+        const auto at = [&](size_t i) {
+            return row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, key + i);
+        };
+        if (quantises()) {
+            auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(nr, head_dim));
             for (size_t i = 0; i < count; ++i)
-                kernels_.convert.s8_to_f32(head_dim, v + (position + i) * shape_.ldv, 1.0f,
-                                           staging + i * head_dim);
-            pack(position, count, staging, head_dim);
+                scales[key + i] = quantise(at(i), narrow + i * head_dim);
+            score_gemm_.pack_b_rows(count, head_dim, narrow, head_dim, panel);
+        } else {
+            score_gemm_.pack_b_rows(count, head_dim, at(0), shape_.ldk, panel);
         }
     }
 }
 
-template <class Kind>
-void Call<Kind>::attend(size_t head, size_t block, const char* packed, Scratch& scratch) const {
-    Queries queries{};
-    queries.item = head / shape_.n_head;
-    queries.head = head % shape_.n_head;
-    queries.first = block * block_rows();
-    queries.rows = std::min(block_rows(), shape_.q_len - queries.first);
-    queries.n_keys = visible_.of_query(queries.item, queries.first + queries.rows - 1);
-    queries.ld = round_up(queries.n_keys, cache_line / sizeof(float));
-    queries.scores = scratch.get<float>(Scratch::scores, size_product(queries.rows, queries.ld));
+// Each block of keys and channel has a scale of its own.
+void Call::quantise_values(size_t head, char* packed, Scratch& scratch) const {
+    const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
+    const size_t n = visible_.of_item(item);
+    auto* scales =
+        reinterpret_cast<float*>(packed + keys_bytes_ + values_bytes_ + key_scales_bytes_);
+    auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
+    // The kernel appends to a panel what sums begin with, which probabilities do not need: they are
+    // unsigned already. So each block is packed aside.
+    const size_t bytes = groups_bytes(result_gemm_, block_keys_);
+    char* panel = scratch.get<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
+    for (size_t first = 0; first < n; first += block_keys_, scales += head_dim) {
+        const size_t count = std::min(block_keys_, n - first);
+        const char* values =
+            row(v_, shape_.stride_v, shape_.ldv, item, head % shape_.n_head, first);
+        kernels_.rows.quantise_cols_bf16(count, head_dim, reinterpret_cast<const uint16_t*>(values),
+                                         shape_.ldv, narrow, scales);
+        for (size_t col = 0; col < head_dim; col += nr) {
+            result_gemm_.pack_b_cols(std::min(nr, head_dim - col), count, narrow + col, head_dim,
+                                     panel);
+            std::memcpy(packed + keys_bytes_ + col / nr * v_stride_ + first / block_keys_ * bytes,
+                        panel, groups_bytes(result_gemm_, count));
+        }
+    }
+}
 
-    compute_scores(queries, reinterpret_cast<const In*>(packed), scratch);
-    apply_softmax(queries);
-    compute_results(queries, probabilities(queries, scratch),
-                    reinterpret_cast<const Probability*>(packed + keys_bytes_), scratch);
+void Call::pack_values(size_t head, char* packed, Scratch& scratch) const {
+    if (int8_results_)
+        return quantise_values(head, packed, scratch);
+    const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
+    const size_t n = visible_.of_item(item);
+    const auto pack = [&](size_t position, size_t count, const char* rows, size_t ld, size_t size) {
+        for (size_t col = 0; col < head_dim; col += nr)
+            result_gemm_.pack_b_cols(std::min(nr, head_dim - col), count, rows + col * size, ld,
+                                     packed + keys_bytes_ + col / nr * v_stride_ +
+                                         position * nr * result_gemm_.b_size);
+    };
+    const auto at = [&](size_t i) {
+        return row(v_, shape_.stride_v, shape_.ldv, item, head % shape_.n_head, i);
+    };
+    if (shape_.type != NPUENC_S8) {
+        pack(0, n, at(0), shape_.ldv, size_of(shape_.type));
+        return;
+    }
+    // An int8 is a bf16, exactly.
+    float* wide = scratch.get<float>(Scratch::staging, head_dim);
+    auto* narrow = scratch.get<uint16_t>(Scratch::narrow, size_product(staged_positions, head_dim));
+    for (size_t position = 0; position < n; position += staged_positions) {
+        const size_t count = std::min(staged_positions, n - position);
+        for (size_t i = 0; i < count; ++i) {
+            kernels_.convert.s8_to_f32(head_dim, reinterpret_cast<const int8_t*>(at(position + i)),
+                                       1.0f, wide);
+            kernels_.convert.f32_to_bf16(head_dim, wide, narrow + i * head_dim);
+        }
+        pack(position, count, reinterpret_cast<const char*>(narrow), head_dim, sizeof *narrow);
+    }
+}
+
+void Call::attend(size_t head, size_t task, const char* packed, Scratch& scratch) const {
+    const size_t first = task * queries_of_task;
+    const size_t end = std::min(shape_.q_len, first + queries_of_task);
+    for (size_t query = first; query < end; query += queries_together) {
+        Queries queries;
+        queries.item = head / shape_.n_head;
+        queries.head = head % shape_.n_head;
+        queries.first = query;
+        queries.rows = std::min(queries_together, end - query);
+        queries.n_keys = visible_.of_query(queries.item, query + queries.rows - 1);
+        queries.lda = row_stride(score_gemm_, shape_.head_dim);
+        queries.ld_results = round_up(shape_.head_dim, cache_line / sizeof(float));
+        pack_queries(queries,
+                     scratch.get<char>(Scratch::a_rows, size_product(queries.rows, queries.lda)),
+                     scratch);
+        queries.results =
+            scratch.get<float>(Scratch::results, size_product(queries.rows, queries.ld_results));
+        std::fill_n(queries.results, queries.rows * queries.ld_results, 0.0f);
+        std::fill_n(queries.greatest, queries.rows, -std::numeric_limits<float>::infinity());
+        std::fill_n(queries.total, queries.rows, 0.0f);
+        for (size_t key = 0; key < queries.n_keys; key += block_keys_)
+            attend_block(queries, key, std::min(block_keys_, queries.n_keys - key), packed,
+                         scratch);
+        write(queries);
+    }
     scratch.trim();
 }
 
-template <class Kind>
-void Call<Kind>::compute_scores(const Queries& queries, const In* keys, Scratch& scratch) const {
-    const In* q = q_ + queries.item * shape_.stride_q + queries.first * shape_.ldq +
-                  queries.head * shape_.head_dim;
-    Block<Scores> block{};
-    block.rows = queries.rows;
-    block.end_col = queries.n_keys;
-    block.k = shape_.head_dim;
-    block.b = {keys, k_stride_};
-    if constexpr (std::is_same_v<SumOf<Scores>, float>) {
-        block.c = queries.scores;
-        block.ldc = queries.ld;
+void Call::pack_queries(Queries& queries, char* packed, Scratch& scratch) const {
+    const float scale =
+        shape_.type == NPUENC_S8 ? shape_.scale * (shape_.q_scale * shape_.k_scale) : shape_.scale;
+    auto* narrow = scratch.get<int8_t>(Scratch::narrow, shape_.head_dim);
+    for (size_t i = 0; i < queries.rows; ++i) {
+        const char* q =
+            row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, queries.first + i);
+        queries.row_scale[i] = scale;
+        if (quantises()) {
+            queries.row_scale[i] *= quantise(q, narrow);
+            q = reinterpret_cast<const char*>(narrow);
+        }
+        score_gemm_.pack_a(shape_.head_dim, q, packed + i * queries.lda);
     }
-    multiply(
-        score_gemm_, block, scratch,
-        [&](size_t row, size_t rows, size_t k, size_t n, In* panel) {
-            score_gemm_.pack_a(rows, n, q + row * shape_.ldq + k, shape_.ldq, panel);
-        },
-        [&](size_t row, size_t col, size_t n, const SumOf<Scores>* sums) {
-            if constexpr (std::is_same_v<SumOf<Scores>, int32_t>)
-                kernels_.convert.s32_to_f32(n, sums, 1.0f, nullptr,
-                                            queries.scores + row * queries.ld + col);
-        });
+    queries.packed = packed;
 }
 
-template <class Kind>
-void Call<Kind>::apply_softmax(const Queries& queries) const {
-    float scale = shape_.scale;
-    if (shape_.type == NPUENC_S8)
-        scale *= shape_.q_scale * shape_.k_scale;
-    const float* added = nullptr;
-    if (shape_.mask == NPUENC_MASK_ADD_F32)
-        added = shape_.added + queries.item * shape_.added_stride_batch +
-                queries.head * shape_.added_stride_head + queries.first * shape_.kv_len;
-    for (size_t row = 0; row < queries.rows; ++row) {
-        float* scores = queries.scores + row * queries.ld;
-        const size_t n = visible_.of_query(queries.item, queries.first + row);
-        if (n > 0)
-            kernels_.rows_f32.softmax(n, scores, scale,
-                                      added ? added + row * shape_.kv_len : nullptr);
-        std::fill(scores + n, scores + queries.n_keys, 0.0f);
+void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed,
+                        Scratch& scratch) const {
+    const size_t rows = queries.rows;
+    const size_t ld = block_keys_;
+    auto* scores = scratch.get<int32_t>(Scratch::scores, rows * ld);
+    npuenc_tile tile;
+    tile.k = shape_.head_dim;
+    tile.lda = queries.lda;
+    tile.ldc = ld;
+    tile.accumulate = 0;
+    const size_t start = groups_bytes(score_gemm_, shape_.head_dim);
+    for (size_t key = 0; key < keys; key += score_gemm_.nr) {
+        const char* panel = packed + (first_key + key) / score_gemm_.nr * k_stride_;
+        tile.cols = std::min<size_t>(score_gemm_.nr, keys - key);
+        tile.b = panel;
+        tile.start = reinterpret_cast<const int32_t*>(panel + start);
+        for (size_t row = 0; row < rows; row += score_gemm_.mr) {
+            tile.rows = std::min<size_t>(score_gemm_.mr, rows - row);
+            tile.a = queries.packed + row * queries.lda;
+            tile.c = scores + row * ld + key;
+            score_gemm_.tile(&tile);
+        }
     }
+
+    // The probabilities are rows of the second product's A.
+    const size_t ldp_bytes = row_stride(result_gemm_, block_keys_);
+    char* p = scratch.get<char>(Scratch::probabilities, rows * ldp_bytes);
+    float greatest[npuenc_most_queries], total[npuenc_most_queries];
+    uint32_t n_keys[npuenc_most_queries];
+    for (size_t i = 0; i < rows; ++i) {
+        const size_t seen = visible_.of_query(queries.item, queries.first + i);
+        n_keys[i] = static_cast<uint32_t>(seen > first_key ? std::min(seen - first_key, keys) : 0);
+    }
+    npuenc_scores block{};
+    block.rows = rows;
+    block.keys = round_up(keys, result_gemm_.k_group);
+    block.scores = scores;
+    block.ld = ld;
+    block.n_keys = n_keys;
+    block.row_scale = queries.row_scale;
+    if (shape_.precision == NPUENC_PRECISION_INT8)
+        block.key_scale =
+            reinterpret_cast<const float*>(packed + keys_bytes_ + values_bytes_) + first_key;
+    if (shape_.mask == NPUENC_MASK_ADD_F32) {
+        block.mask = shape_.added + queries.item * shape_.added_stride_batch +
+                     queries.head * shape_.added_stride_head + queries.first * shape_.kv_len +
+                     first_key;
+        block.ld_mask = shape_.kv_len;
+    }
+    block.p = p;
+    block.ldp = ldp_bytes / result_gemm_.a_size;
+    block.greatest = greatest;
+    block.total = total;
+    if (int8_results_)
+        kernels_.softmax.block_u8(&block);
+    else if (result_gemm_.a_size == sizeof(float))
+        kernels_.softmax.block_f32(&block);
+    else
+        kernels_.softmax.block_bf16(&block);
+
+    const size_t head_dim = shape_.head_dim;
+    float* part = scratch.get<float>(Scratch::sums, rows * queries.ld_results);
+    static constexpr int32_t zeros[64] = {};
+    tile = {};
+    tile.start = zeros;
+    tile.k = keys;
+    tile.lda = ldp_bytes;
+    tile.ldc = queries.ld_results;
+    for (size_t col = 0; col < head_dim; col += result_gemm_.nr) {
+        tile.cols = std::min<size_t>(result_gemm_.nr, head_dim - col);
+        tile.b = packed + keys_bytes_ + col / result_gemm_.nr * v_stride_ +
+                 first_key * result_gemm_.nr * result_gemm_.b_size;
+        for (size_t row = 0; row < rows; row += result_gemm_.mr) {
+            tile.rows = std::min<size_t>(result_gemm_.mr, rows - row);
+            tile.a = p + row * ldp_bytes;
+            tile.c = part + row * queries.ld_results + col;
+            result_gemm_.tile(&tile);
+        }
+    }
+    npuenc_part found{};
+    found.rows = rows;
+    found.n = head_dim;
+    found.part = part;
+    found.ld = queries.ld_results;
+    if (int8_results_)
+        found.col_scale = reinterpret_cast<const float*>(packed + keys_bytes_ + values_bytes_ +
+                                                         key_scales_bytes_) +
+                          first_key / block_keys_ * head_dim;
+    found.greatest = greatest;
+    found.total = total;
+    kernels_.softmax.merge(&found, queries.results, queries.ld_results, queries.greatest,
+                           queries.total);
 }
 
-// In the type of the second product.
-template <class Kind>
-auto Call<Kind>::probabilities(const Queries& queries, Scratch& scratch) const
-    -> const Probability* {
-    if constexpr (std::is_same_v<Probability, float>) {
-        return queries.scores;
-    } else {
-        const size_t ld = queries.ld;
-        auto* rounded =
-            scratch.get<uint16_t>(Scratch::probabilities, size_product(queries.rows, ld));
-        for (size_t row = 0; row < queries.rows; ++row)
-            kernels_.convert.f32_to_bf16(queries.n_keys, queries.scores + row * ld,
-                                         rounded + row * ld);
-        return rounded;
+// results / total, in the type of the result. A query that sees no key gives zeros.
+void Call::write(const Queries& queries) const {
+    float scale[npuenc_most_queries];
+    for (size_t i = 0; i < queries.rows; ++i) {
+        scale[i] = queries.total[i] == 0 ? 0 : 1.0f / queries.total[i];
+        if (shape_.type == NPUENC_S8)
+            scale[i] *= shape_.v_scale / shape_.out_scale;
     }
-}
-
-template <class Kind>
-void Call<Kind>::compute_results(const Queries& queries, const Probability* p,
-                                 const Probability* values, Scratch& scratch) const {
-    In* out = out_ + queries.item * shape_.stride_o + queries.first * shape_.ldo +
-              queries.head * shape_.head_dim;
-    Block<Results> block{};
-    block.rows = queries.rows;
-    block.end_col = shape_.head_dim;
-    block.k = queries.n_keys;
-    block.b = {values, v_stride_};
-    if constexpr (std::is_same_v<In, float>) {
-        block.c = out;
-        block.ldc = shape_.ldo;
-    }
-    multiply(
-        result_gemm_, block, scratch,
-        [&](size_t row, size_t rows, size_t k, size_t n, Probability* panel) {
-            result_gemm_.pack_a(rows, n, p + row * queries.ld + k, queries.ld, panel);
-        },
-        [&](size_t row, size_t col, size_t n, const float* sums) {
-            In* to = out + row * shape_.ldo + col;
-            if constexpr (std::is_same_v<In, uint16_t>)
-                kernels_.convert.f32_to_bf16(n, sums, to);
-            else if constexpr (std::is_same_v<In, int8_t>)
-                kernels_.convert.f32_to_s8(n, sums, shape_.v_scale / shape_.out_scale, 0, to);
-        });
+    npuenc_finish finish{};
+    finish.row_scale = scale;
+    char* out = out_ + (queries.item * shape_.stride_o + queries.first * shape_.ldo +
+                        queries.head * shape_.head_dim) *
+                           size_of(shape_.type);
+    const bool s8 = shape_.type == NPUENC_S8;
+    finish.type = shape_.type == NPUENC_BF16 ? npuenc_float_bf16 : npuenc_float_f32;
+    finish.y = s8 ? static_cast<void*>(queries.results) : out;
+    finish.ldy = s8 ? queries.ld_results : shape_.ldo;
+    kernels_.finish.f32(queries.rows, shape_.head_dim, queries.results, queries.ld_results,
+                        &finish);
+    for (size_t i = 0; s8 && i < queries.rows; ++i)
+        kernels_.convert.f32_to_s8(shape_.head_dim, queries.results + i * queries.ld_results, 1.0f,
+                                   reinterpret_cast<int8_t*>(out) + i * shape_.ldo);
 }
 
 } // namespace
 
-template <class Kind>
-void CpuDevice::attend(const Attention& shape, const void* q, const void* k, const void* v,
-                       void* out) {
-    const Call<Kind> call(kernels_, shape, q, k, v, out);
-    const size_t n_heads = call.n_heads(), n_blocks = call.n_blocks();
-    if (n_heads == 0 || n_blocks == 0)
+void CpuDevice::attention(const Attention& shape, const void* q, const void* k, const void* v,
+                          void* out) {
+    if (shape.type != NPUENC_F32 && shape.type != NPUENC_BF16 && shape.type != NPUENC_S8)
+        fail(NPUENC_E_UNSUPPORTED, "attention of type %d", shape.type);
+    const Call call(kernels_, shape, q, k, v, out);
+    const size_t n_heads = call.n_heads(), n_tasks = call.n_tasks();
+    if (n_heads == 0 || n_tasks == 0)
         return;
     const size_t head_bytes = call.head_bytes();
     const size_t heads_at_once =
@@ -285,31 +406,17 @@ void CpuDevice::attend(const Attention& shape, const void* q, const void* k, con
 
     for (size_t first = 0; first < n_heads; first += heads_at_once) {
         const size_t heads = std::min(heads_at_once, n_heads - first);
-        pool_.for_each(2 * heads, [&](size_t task, unsigned thread) {
+        pool_->for_each(2 * heads, [&](size_t task, unsigned thread) {
             const size_t i = task / 2;
             if (task % 2 == 0)
-                call.pack_keys(first + i, packed + i * head_bytes);
+                call.pack_keys(first + i, packed + i * head_bytes, scratch_[thread]);
             else
                 call.pack_values(first + i, packed + i * head_bytes, scratch_[thread]);
         });
-        pool_.for_each(heads * n_blocks, [&](size_t task, unsigned thread) {
-            const size_t i = task / n_blocks;
-            call.attend(first + i, task % n_blocks, packed + i * head_bytes, scratch_[thread]);
+        pool_->for_each(heads * n_tasks, [&](size_t task, unsigned thread) {
+            const size_t i = task / n_tasks;
+            call.attend(first + i, task % n_tasks, packed + i * head_bytes, scratch_[thread]);
         });
-    }
-}
-
-void CpuDevice::attention(const Attention& shape, const void* q, const void* k, const void* v,
-                          void* out) {
-    switch (shape.type) {
-    case NPUENC_F32:
-        return attend<F32>(shape, q, k, v, out);
-    case NPUENC_BF16:
-        return attend<Bf16>(shape, q, k, v, out);
-    case NPUENC_S8:
-        return attend<S8>(shape, q, k, v, out);
-    default:
-        fail(NPUENC_E_UNSUPPORTED, "attention of type %d", shape.type);
     }
 }
 

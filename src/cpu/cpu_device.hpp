@@ -21,16 +21,17 @@ npuenc_kernels select_kernels(const char* isa);
 // Precision, beyond what the operators' definitions say:
 // - linear in bf16 rounds x to bf16; in int8 it quantises each row of x, symmetrically by its own
 //   greatest magnitude. Sums are in f32 and s32; bias, GELU and addend in f32.
-// - attention in bf16 rounds the probabilities to bf16; in s8 it keeps them in f32 and multiplies
-//   them with v in f32.
+// - attention in bf16 or with s8 operands rounds the probabilities to bf16, where the instruction
+//   set multiplies that; with bf16 operands in int8 it quantises each row of q and k, and where the
+//   instruction set multiplies unsigned bytes, probabilities and v by blocks of keys.
 class CpuDevice final : public Device {
   public:
-    // n_threads 0: default_thread_count(). isa as for select_kernels.
+    // n_threads 0: those of ThreadPool::shared(). isa as for select_kernels.
     CpuDevice(unsigned n_threads, const char* isa);
 
     npuenc_device_type type() const override { return NPUENC_DEVICE_CPU; }
     const std::string& name() const override { return name_; }
-    Parallel& parallel() override { return pool_; }
+    Parallel& parallel() override { return *pool_; }
 
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
                                  const RowReader& rows, const float* bias) override;
@@ -46,14 +47,12 @@ class CpuDevice final : public Device {
     void convert(npuenc_dtype type, size_t n, const float* in, void* out) override;
 
   private:
-    template <class Gemm, class C, class Convert>
-    void multiply_matrices(const Gemm& gemm, const Matmul& shape, const void* a, const void* b,
-                           C* c, Convert&& convert);
-    template <class Kind>
-    void attend(const Attention& shape, const void* q, const void* k, const void* v, void* out);
+    template <class Store>
+    void multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, const void* a,
+                           const void* b, void* c, Store&& store);
 
     const npuenc_kernels kernels_;
-    ThreadPool pool_;
+    const std::shared_ptr<ThreadPool> pool_;
     std::vector<Scratch> scratch_; // of each thread
     SharedMemory shared_;
     std::string name_;

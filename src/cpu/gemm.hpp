@@ -1,134 +1,131 @@
 // SPDX-License-Identifier: MIT
 // Blocking of products for the caches, the same for every family of tile kernels.
 //
-// A task of the pool multiplies a block of rows of A by a range of columns of a packed B. It packs
-// its rows itself; they stay in its L2 with the sums, while a slice of one B panel, small enough
-// for L1, meets one panel of A after the other:
+// A task of the pool multiplies a block of packed rows of A, which stay in its L2, by a range of
+// panels of B, each of which meets all the rows of the block before the next one comes:
 //
-//   for chunks of columns            sums of the chunk stay in L2
-//     for segments of k              panels of A stay in L2
-//       for slices of the segment
-//         for panels of B            the slice of this panel stays in L1
-//           for panels of A
-//             tile
-//     finish each row of the chunk   bias, GELU, conversion, ... while it is near
+//   for panels of B
+//     for slices of k           one, unless k is very large
+//       for panels of rows
+//         tile, then finish     bias, GELU, conversion, ... while the sums are in L1
 //
-// Slices and segments depend on k alone, and a tile kernel adds in the order of k: an element is
-// the same however rows and columns are split.
+// Slices depend on k alone, and a tile kernel adds in the order of k: an element is the same
+// however rows and columns are split.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <limits>
 
-#include "cpu/aligned_buffer.hpp"
+#include "aligned_buffer.hpp"
 #include "cpu/workspace.hpp"
 #include "kernels/cpu/kernels.h"
 
 namespace npuenc {
 
-template <class Gemm>
-struct GemmTypes;
-template <>
-struct GemmTypes<npuenc_gemm_f32> {
-    using Operand = float;
-    using Sum = float;
-};
-template <>
-struct GemmTypes<npuenc_gemm_bf16> {
-    using Operand = uint16_t;
-    using Sum = float;
-};
-template <>
-struct GemmTypes<npuenc_gemm_s8> {
-    using Operand = int8_t;
-    using Sum = int32_t;
-};
-template <class Gemm>
-using OperandOf = typename GemmTypes<Gemm>::Operand;
-template <class Gemm>
-using SumOf = typename GemmTypes<Gemm>::Sum;
-
-// All multiples of every k_group, and of a cache line in every layout of panels.
-constexpr size_t slice_bytes = 1024;   // of k, at most
-constexpr size_t segment_bytes = 4096; // of k
-constexpr size_t chunk_cols = 512;
-constexpr size_t block_rows = 144; // at most, of a task of a linear layer or matmul
-
-// Elements from one panel of `width` rows or columns to the next.
-template <class Gemm>
-size_t panel_stride(const Gemm& gemm, size_t width, size_t k) {
-    return round_up(size_product(round_up(k, gemm.k_group), width),
-                    cache_line / sizeof(OperandOf<Gemm>));
+// Bytes from one packed row of A to the next: an odd number of cache lines, so that the rows of a
+// tile do not fall on the same few sets of the cache.
+inline size_t row_stride(const npuenc_gemm& gemm, size_t k) {
+    const size_t lines = ceil_div(size_product(round_up(k, gemm.k_group), gemm.a_size), cache_line);
+    return size_product(lines | 1, cache_line);
 }
 
-// A packed B: panel j holds columns j * nr and on.
-template <class Gemm>
+// Bytes of the groups of a panel of B.
+inline size_t groups_bytes(const npuenc_gemm& gemm, size_t k) {
+    return size_product(round_up(k, gemm.k_group), size_t{gemm.nr} * gemm.b_size);
+}
+
+// Bytes from one panel of B to the next.
+inline size_t panel_stride(const npuenc_gemm& gemm, size_t k) {
+    const size_t groups = groups_bytes(gemm, k), start = gemm.unsigned_a ? gemm.nr * 4 : 0;
+    if (groups > std::numeric_limits<size_t>::max() - start)
+        throw std::bad_alloc();
+    return round_up(groups + start, cache_line);
+}
+
+// A packed B: panel j, `stride` bytes from the one before, holds columns j * nr and on.
 struct Panels {
-    const OperandOf<Gemm>* data;
+    const char* data;
     size_t stride;
 };
 
-template <class Gemm>
 struct Block {
     size_t rows;
     size_t first_col, end_col; // first_col is a multiple of nr
     size_t k;
-    Panels<Gemm> b;
-    // Where the sums go, the block's first row and column 0 of B; null: to scratch memory, from
-    // which `finish` takes them.
-    SumOf<Gemm>* c;
-    size_t ldc;
+    const char* a; // packed rows, `lda` bytes apart
+    size_t lda;
+    Panels b;
 };
 
-// pack(row, rows, first_k, k, panel): packs that part of the block's rows into one panel of A.
-// finish(row, first_col, cols, sums): called once for each row of each chunk, sums of columns
-// [first_col, first_col + cols).
-template <class Gemm, class Pack, class Finish>
-void multiply(const Gemm& gemm, const Block<Gemm>& block, Scratch& scratch, Pack&& pack,
+// Asks for the next panel of B, a part of it with each tile of this one.
+class Prefetcher {
+  public:
+    Prefetcher(const char* data, size_t bytes, size_t n_tiles)
+        : data_(data), end_(data + bytes), step_(round_up(ceil_div(bytes, n_tiles), cache_line)) {}
+
+    void advance() {
+        const char* stop = data_ + std::min<size_t>(step_, static_cast<size_t>(end_ - data_));
+        for (; data_ < stop; data_ += cache_line)
+            __builtin_prefetch(data_, 0, 2);
+    }
+
+  private:
+    const char *data_, *end_;
+    size_t step_;
+};
+
+// Of k in one go: above that, panels of B would be read from far away for every panel of rows.
+constexpr size_t slice_groups = 2048;
+
+// Asks for `bytes` of each of some rows, which are to be written or read a little later.
+inline void prefetch_rows(const void* data, size_t rows, size_t bytes, size_t stride) {
+    const char* row = static_cast<const char*>(data);
+    for (size_t i = 0; i < rows; ++i, row += stride)
+        for (size_t byte = 0; byte < bytes; byte += cache_line)
+            __builtin_prefetch(row + byte, 1, 2);
+}
+
+// expect(row, rows, col, cols): called before a tile that finish will be called for, to ask for
+// what that will touch. finish(row, rows, col, cols, sums, ld): called once for each tile of the
+// block; sums are f32 or s32, `ld` elements from row to row.
+template <class Expect, class Finish>
+void multiply(const npuenc_gemm& gemm, const Block& block, Scratch& scratch, Expect&& expect,
               Finish&& finish) {
-    using Operand = OperandOf<Gemm>;
-    using Sum = SumOf<Gemm>;
     const size_t mr = gemm.mr, nr = gemm.nr;
-    const size_t segment = segment_bytes / sizeof(Operand);
-    const size_t chunk = chunk_cols / nr * nr;
+    const size_t slice = slice_groups * gemm.k_group;
+    const bool sliced = block.k > slice;
+    auto* sums = scratch.get<int32_t>(Scratch::sums, (sliced ? block.rows : mr) * nr);
+    const size_t start = groups_bytes(gemm, block.k);
 
-    const size_t a_stride = panel_stride(gemm, mr, std::min(block.k, segment));
-    Operand* a =
-        scratch.get<Operand>(Scratch::a_panels, size_product(ceil_div(block.rows, mr), a_stride));
-    Sum* own = nullptr;
-    const size_t own_ld = std::min(chunk, block.end_col - block.first_col);
-    if (!block.c)
-        own = scratch.get<Sum>(Scratch::sums, size_product(block.rows, own_ld));
-
-    for (size_t col = block.first_col; col < block.end_col; col += chunk) {
-        const size_t end = std::min(block.end_col, col + chunk);
-        Sum* c = own ? own : block.c + col;
-        const size_t ldc = own ? own_ld : block.ldc;
-        if (block.k == 0)
-            for (size_t row = 0; row < block.rows; ++row)
-                std::fill_n(c + row * ldc, end - col, Sum{0});
-
-        for (size_t first_k = 0; first_k < block.k; first_k += segment) {
-            const size_t depth = std::min(segment, block.k - first_k);
-            if (col == block.first_col || block.k > segment)
-                for (size_t row = 0; row < block.rows; row += mr)
-                    pack(row, std::min(mr, block.rows - row), first_k, depth,
-                         a + row / mr * a_stride);
-            // Slices of equal depth rather than full ones and a short last one.
-            const size_t n_slices = ceil_div(depth, slice_bytes / sizeof(Operand));
-            const size_t slice = round_up(ceil_div(depth, n_slices), cache_line);
-            for (size_t k = 0; k < depth; k += slice)
-                for (size_t j = col; j < end; j += nr)
-                    for (size_t row = 0; row < block.rows; row += mr)
-                        gemm.tile(std::min(mr, block.rows - row), std::min(nr, end - j),
-                                  std::min(slice, depth - k), a + row / mr * a_stride + k * mr,
-                                  block.b.data + j / nr * block.b.stride + (first_k + k) * nr,
-                                  c + row * ldc + (j - col), ldc, first_k + k > 0);
-        }
-        for (size_t row = 0; row < block.rows; ++row)
-            finish(row, col, end - col, c + row * ldc);
+    npuenc_tile tile;
+    tile.lda = block.lda;
+    tile.ldc = nr;
+    for (size_t col = block.first_col; col < block.end_col; col += nr) {
+        const char* panel = block.b.data + col / nr * block.b.stride;
+        tile.cols = std::min(nr, block.end_col - col);
+        tile.start = reinterpret_cast<const int32_t*>(panel + start);
+        Prefetcher prefetcher(panel + block.b.stride, col + nr < block.end_col ? block.b.stride : 0,
+                              ceil_div(block.rows, mr));
+        size_t k = 0;
+        do {
+            tile.k = std::min(slice, block.k - k);
+            tile.b = panel + k * nr * gemm.b_size;
+            tile.accumulate = k > 0;
+            for (size_t row = 0; row < block.rows; row += mr) {
+                tile.rows = std::min(mr, block.rows - row);
+                tile.a = block.a + row * block.lda + k * gemm.a_size;
+                tile.c = sums + (sliced ? row * nr : 0);
+                prefetcher.advance();
+                if (k + tile.k == block.k)
+                    expect(row, tile.rows, col, tile.cols);
+                gemm.tile(&tile);
+                if (k + tile.k == block.k)
+                    finish(row, tile.rows, col, tile.cols, tile.c, nr);
+            }
+            k += tile.k;
+        } while (k < block.k);
     }
 }
 
@@ -136,10 +133,14 @@ void multiply(const Gemm& gemm, const Block<Gemm>& block, Scratch& scratch, Pack
 // threads.
 class Split {
   public:
-    Split(size_t m, size_t n, size_t mr, size_t nr, size_t n_threads)
-        : m_(m), n_(n), mr_(mr), nr_(nr), row_panels_(ceil_div(m, mr)),
-          col_panels_(ceil_div(n, nr)) {
-        row_blocks_ = ceil_div(row_panels_, std::max<size_t>(1, block_rows / mr));
+    Split(const npuenc_gemm& gemm, size_t m, size_t n, size_t k, size_t n_threads)
+        : m_(m), n_(n), mr_(gemm.mr), nr_(gemm.nr), row_panels_(ceil_div(m, mr_)),
+          col_panels_(ceil_div(n, nr_)) {
+        // Packed rows of a task should stay in its L2, but enough of them for a panel of B to pay.
+        constexpr size_t kept_bytes = size_t{512} << 10;
+        constexpr size_t least_rows = 48, most_rows = 144;
+        const size_t rows = std::clamp(kept_bytes / row_stride(gemm, k), least_rows, most_rows);
+        row_blocks_ = ceil_div(row_panels_, std::max<size_t>(1, rows / mr_));
         if (row_panels_ >= 4 * n_threads) {
             row_blocks_ = std::min(row_panels_, round_up(row_blocks_, n_threads));
         } else if (n_threads > 1) {

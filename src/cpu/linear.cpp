@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Linear layers, and convolutions through overlapping rows.
 #include <cstring>
-#include <type_traits>
 
 #include "cpu/cpu_device.hpp"
 #include "error.hpp"
@@ -14,185 +13,124 @@ size_t size_of(npuenc_dtype type) {
     return type == NPUENC_F32 ? 4 : 2;
 }
 
-// Rows of x, in f32.
+npuenc_float float_of(npuenc_dtype type) {
+    return type == NPUENC_BF16  ? npuenc_float_bf16
+           : type == NPUENC_F16 ? npuenc_float_f16
+                                : npuenc_float_f32;
+}
+
+// Rows of x as the product takes them: normalised if asked, then in the weight's precision.
 class Input {
   public:
-    Input(const npuenc_kernels& kernels, const Linear& shape, const void* x)
-        : kernels_(kernels), type_(shape.x_type), ld_(shape.ldx), x_(static_cast<const char*>(x)) {}
+    Input(const npuenc_kernels& kernels, const npuenc_gemm& gemm, const PackedWeight& weight,
+          const Linear& shape, const void* x)
+        : kernels_(kernels), gemm_(gemm), shape_(shape), n_(weight.n_in()),
+          precision_(weight.precision()), x_(static_cast<const char*>(x)) {}
 
-    npuenc_dtype type() const { return type_; }
-    size_t ld() const { return ld_; }
-
-    template <class T>
-    const T* at(size_t row, size_t col) const {
-        return static_cast<const T*>(
-            static_cast<const void*>(x_ + (row * ld_ + col) * size_of(type_)));
-    }
-
-    // The values themselves where they are f32, else converted into `staging`.
-    const float* f32(size_t row, size_t col, size_t n, float* staging) const {
-        switch (type_) {
-        case NPUENC_BF16:
-            kernels_.convert.bf16_to_f32(n, at<uint16_t>(row, col), staging);
-            return staging;
-        case NPUENC_F16:
-            kernels_.convert.f16_to_f32(n, at<uint16_t>(row, col), staging);
-            return staging;
+    // Packs one row. int8: quantises it, and returns its scale.
+    float pack(size_t row, Scratch& scratch, void* packed) const {
+        switch (precision_) {
+        case NPUENC_PRECISION_BF16:
+            pack_bf16(row, scratch, packed);
+            return 1;
+        case NPUENC_PRECISION_INT8:
+            return pack_int8(row, scratch, packed);
         default:
-            return at<float>(row, col);
+            gemm_.pack_a(n_, f32(row, scratch), packed);
+            return 1;
         }
     }
 
   private:
+    const void* at(size_t row) const { return x_ + row * shape_.ldx * size_of(shape_.x_type); }
+
+    // The values themselves where they are f32 already, else in scratch memory.
+    const float* f32(size_t row, Scratch& scratch) const {
+        const void* x = at(row);
+        const float* values = static_cast<const float*>(x);
+        if (shape_.x_type != NPUENC_F32) {
+            float* wide = scratch.get<float>(Scratch::staging, n_);
+            const auto convert = shape_.x_type == NPUENC_BF16 ? kernels_.convert.bf16_to_f32
+                                                              : kernels_.convert.f16_to_f32;
+            convert(n_, static_cast<const uint16_t*>(x), wide);
+            values = wide;
+        }
+        if (!shape_.norm.weight)
+            return values;
+        float* normal = scratch.get<float>(Scratch::row, n_);
+        kernels_.rows.layer_norm(n_, values, shape_.norm.weight, shape_.norm.bias, normal);
+        return normal;
+    }
+
+    void pack_bf16(size_t row, Scratch& scratch, void* packed) const {
+        if (shape_.x_type == NPUENC_BF16 && !shape_.norm.weight) {
+            gemm_.pack_a(n_, at(row), packed);
+            return;
+        }
+        auto* narrow = scratch.get<uint16_t>(Scratch::narrow, n_);
+        kernels_.convert.f32_to_bf16(n_, f32(row, scratch), narrow);
+        gemm_.pack_a(n_, narrow, packed);
+    }
+
+    float pack_int8(size_t row, Scratch& scratch, void* packed) const {
+        auto* narrow = scratch.get<int8_t>(Scratch::narrow, n_);
+        const float scale =
+            shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
+                ? kernels_.rows.quantise_bf16(n_, static_cast<const uint16_t*>(at(row)), narrow)
+                : kernels_.rows.quantise_f32(n_, f32(row, scratch), narrow);
+        gemm_.pack_a(n_, narrow, packed);
+        return scale;
+    }
+
     const npuenc_kernels& kernels_;
-    npuenc_dtype type_;
-    size_t ld_;
+    const npuenc_gemm& gemm_;
+    const Linear& shape_;
+    const size_t n_;
+    const npuenc_precision precision_;
     const char* x_;
 };
 
-// What follows the sums of a row: bias, GELU, addend, and the conversion to the type of y.
-class Output {
-  public:
-    Output(const npuenc_kernels& kernels, const PackedWeight& weight, const Linear& shape, void* y)
-        : kernels_(kernels), weight_(weight), shape_(shape), y_(static_cast<char*>(y)),
-          in_place_(shape.y_type == NPUENC_F32 && shape.addend != y) {}
-
-    // Whether sums may be made in y itself: not if they would overwrite the addend.
-    bool in_place() const { return in_place_; }
-    size_t ld() const { return shape_.ldy; }
-    float* f32(size_t row, size_t col) const { return static_cast<float*>(at(row, col)); }
-
-    void finish(size_t row, size_t col, size_t n, float* sums) const {
-        const float* bias = weight_.bias() ? weight_.bias() + col : nullptr;
-        const float* addend =
-            shape_.addend ? shape_.addend + row * shape_.ld_addend + col : nullptr;
-        if (bias || addend || shape_.gelu)
-            kernels_.rows_f32.epilogue(n, sums, bias, shape_.gelu, addend);
-        void* y = at(row, col);
-        if (shape_.y_type == NPUENC_BF16)
-            kernels_.convert.f32_to_bf16(n, sums, static_cast<uint16_t*>(y));
-        else if (shape_.y_type == NPUENC_F16)
-            kernels_.convert.f32_to_f16(n, sums, static_cast<uint16_t*>(y));
-        else if (sums != y)
-            std::memcpy(y, sums, n * sizeof(float));
-    }
-
-  private:
-    void* at(size_t row, size_t col) const {
-        return y_ + (row * shape_.ldy + col) * size_of(shape_.y_type);
-    }
-
-    const npuenc_kernels& kernels_;
-    const PackedWeight& weight_;
-    const Linear& shape_;
-    char* y_;
-    bool in_place_;
-};
-
-// What a task of the pool works on.
-struct Task {
-    const npuenc_kernels& kernels;
-    const PackedWeight& weight;
-    const Input& x;
-    const Output& y;
-    const Split::Part& part;
-    Scratch& scratch;
-};
-
-// The block of the task. Sums in f32 are made in y where that is possible.
-template <class Gemm>
-Block<Gemm> block_of(const Task& task) {
-    Block<Gemm> block{};
-    block.rows = task.part.rows;
-    block.first_col = task.part.first_col;
-    block.end_col = task.part.end_col;
-    block.k = task.weight.n_in();
-    block.b = task.weight.panels<Gemm>();
-    if constexpr (std::is_same_v<SumOf<Gemm>, float>) {
-        if (task.y.in_place()) {
-            block.c = task.y.f32(task.part.first_row, 0);
-            block.ldc = task.y.ld();
-        }
-    }
-    return block;
+const npuenc_gemm& gemm_for(const npuenc_kernels& kernels, npuenc_precision precision) {
+    return precision == NPUENC_PRECISION_BF16   ? kernels.gemm_bf16
+           : precision == NPUENC_PRECISION_INT8 ? kernels.gemm_s8
+                                                : kernels.gemm_f32;
 }
 
-void linear_f32(const Task& task) {
-    const npuenc_gemm_f32& gemm = task.kernels.gemm_f32;
-    const Input& x = task.x;
-    const size_t first_row = task.part.first_row;
-    const auto pack = [&](size_t row, size_t rows, size_t k, size_t n, float* panel) {
-        if (x.type() == NPUENC_F32) {
-            gemm.pack_a(rows, n, x.at<float>(first_row + row, k), x.ld(), panel);
-            return;
-        }
-        float* staging = task.scratch.get<float>(Scratch::staging, rows * n);
-        for (size_t i = 0; i < rows; ++i)
-            x.f32(first_row + row + i, k, n, staging + i * n);
-        gemm.pack_a(rows, n, staging, n, panel);
-    };
-    multiply(gemm, block_of<npuenc_gemm_f32>(task), task.scratch, pack,
-             [&](size_t row, size_t col, size_t n, float* sums) {
-                 task.y.finish(first_row + row, col, n, sums);
-             });
+// What becomes of the sums of the first element.
+npuenc_finish finish_of(const PackedWeight& weight, const Linear& shape, void* y) {
+    npuenc_finish finish{};
+    finish.col_scale = weight.scales();
+    finish.bias = weight.bias();
+    if (shape.gelu)
+        finish.gelu = shape.y_type == NPUENC_BF16 && weight.precision() != NPUENC_PRECISION_F32
+                          ? npuenc_gelu_bf16
+                          : npuenc_gelu_f32;
+    finish.addend = shape.addend;
+    finish.ld_addend = shape.ld_addend;
+    finish.type = float_of(shape.y_type);
+    finish.y = y;
+    finish.ldy = shape.ldy;
+    return finish;
 }
 
-void linear_bf16(const Task& task) {
-    const npuenc_gemm_bf16& gemm = task.kernels.gemm_bf16;
-    const Input& x = task.x;
-    const size_t first_row = task.part.first_row;
-    const auto pack = [&](size_t row, size_t rows, size_t k, size_t n, uint16_t* panel) {
-        if (x.type() == NPUENC_BF16) {
-            gemm.pack_a(rows, n, x.at<uint16_t>(first_row + row, k), x.ld(), panel);
-            return;
-        }
-        float* staging = task.scratch.get<float>(Scratch::staging, n);
-        uint16_t* narrow = task.scratch.get<uint16_t>(Scratch::narrow, rows * n);
-        for (size_t i = 0; i < rows; ++i)
-            task.kernels.convert.f32_to_bf16(n, x.f32(first_row + row + i, k, n, staging),
-                                             narrow + i * n);
-        gemm.pack_a(rows, n, narrow, n, panel);
-    };
-    multiply(gemm, block_of<npuenc_gemm_bf16>(task), task.scratch, pack,
-             [&](size_t row, size_t col, size_t n, float* sums) {
-                 task.y.finish(first_row + row, col, n, sums);
-             });
+// The same from element (row, col) on.
+npuenc_finish shifted(npuenc_finish finish, size_t row, size_t col) {
+    if (finish.col_scale)
+        finish.col_scale += col;
+    if (finish.bias)
+        finish.bias += col;
+    if (finish.addend)
+        finish.addend += row * finish.ld_addend + col;
+    const size_t size = finish.type == npuenc_float_f32 ? 4 : 2;
+    finish.y = static_cast<char*>(finish.y) + (row * finish.ldy + col) * size;
+    return finish;
 }
 
-void linear_int8(const Task& task) {
-    const npuenc_gemm_s8& gemm = task.kernels.gemm_s8;
-    const npuenc_convert& convert = task.kernels.convert;
-    const Input& x = task.x;
-    const size_t first_row = task.part.first_row, n_in = task.weight.n_in();
-
-    float* staging = task.scratch.get<float>(Scratch::staging, segment_bytes);
-    float* scales = task.scratch.get<float>(Scratch::row_scales, 2 * task.part.rows);
-    float* multipliers = scales + task.part.rows;
-    for (size_t row = 0; row < task.part.rows; ++row) {
-        float absmax = 0;
-        for (size_t k = 0; k < n_in; k += segment_bytes) {
-            const size_t n = std::min(segment_bytes, n_in - k);
-            absmax = std::max(
-                absmax, task.kernels.rows_f32.abs_max(n, x.f32(first_row + row, k, n, staging)));
-        }
-        multipliers[row] = int8_multiplier(absmax);
-        scales[row] = multipliers[row] == 0 ? 0 : absmax / 127.0f;
-    }
-
-    const auto pack = [&](size_t row, size_t rows, size_t k, size_t n, int8_t* panel) {
-        int8_t* narrow = task.scratch.get<int8_t>(Scratch::narrow, rows * n);
-        for (size_t i = 0; i < rows; ++i)
-            convert.f32_to_s8(n, x.f32(first_row + row + i, k, n, staging), multipliers[row + i], 1,
-                              narrow + i * n);
-        gemm.pack_a(rows, n, narrow, n, panel);
-    };
-    float* real = task.scratch.get<float>(Scratch::row, chunk_cols);
-    multiply(gemm, block_of<npuenc_gemm_s8>(task), task.scratch, pack,
-             [&](size_t row, size_t col, size_t n, int32_t* sums) {
-                 float* out = task.y.in_place() ? task.y.f32(first_row + row, col) : real;
-                 convert.s32_to_f32(n, sums, scales[row], task.weight.scales() + col, out);
-                 task.y.finish(first_row + row, col, n, out);
-             });
+void prefetch_finish(const npuenc_finish& finish, size_t rows, size_t cols) {
+    const size_t size = finish.type == npuenc_float_f32 ? 4 : 2;
+    prefetch_rows(finish.y, rows, cols * size, finish.ldy * size);
+    if (finish.addend && finish.addend != finish.y)
+        prefetch_rows(finish.addend, rows, cols * sizeof(float), finish.ld_addend * sizeof(float));
 }
 
 } // namespace
@@ -202,20 +140,38 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     if (!weight || &weight->owner() != this)
         fail(NPUENC_E_INVALID, "a weight that was packed for another device");
 
-    void (*run)(const Task&) = linear_f32;
-    size_t mr = kernels_.gemm_f32.mr, nr = kernels_.gemm_f32.nr;
-    if (weight->precision() == NPUENC_PRECISION_BF16) {
-        run = linear_bf16;
-        mr = kernels_.gemm_bf16.mr, nr = kernels_.gemm_bf16.nr;
-    } else if (weight->precision() == NPUENC_PRECISION_INT8) {
-        run = linear_int8;
-        mr = kernels_.gemm_s8.mr, nr = kernels_.gemm_s8.nr;
-    }
-    const Input input(kernels_, shape, x);
-    const Output output(kernels_, *weight, shape, y);
-    const Split split(shape.rows, weight->n_out(), mr, nr, pool_.n_threads());
-    pool_.for_each(split.n_tasks(), [&](size_t i, unsigned thread) {
-        run({kernels_, *weight, input, output, split.part(i), scratch_[thread]});
+    const size_t k = weight->n_in();
+    const bool int8 = weight->precision() == NPUENC_PRECISION_INT8;
+    const npuenc_gemm& gemm = gemm_for(kernels_, weight->precision());
+    const Input input(kernels_, gemm, *weight, shape, x);
+    const npuenc_finish finish = finish_of(*weight, shape, y);
+    const Split split(gemm, shape.rows, weight->n_out(), k, pool_->n_threads());
+    pool_->for_each(split.n_tasks(), [&](size_t i, unsigned thread) {
+        const Split::Part part = split.part(i);
+        Scratch& scratch = scratch_[thread];
+        const size_t lda = row_stride(gemm, k);
+        char* packed = scratch.get<char>(Scratch::a_rows, size_product(part.rows, lda));
+        float* scales = scratch.get<float>(Scratch::row_scales, part.rows);
+        for (size_t row = 0; row < part.rows; ++row)
+            scales[row] = input.pack(part.first_row + row, scratch, packed + row * lda);
+
+        const Block block = {part.rows, part.first_col,  part.end_col, k, packed,
+                             lda,       weight->panels()};
+        multiply(
+            gemm, block, scratch,
+            [&](size_t row, size_t rows, size_t col, size_t cols) {
+                prefetch_finish(shifted(finish, part.first_row + row, col), rows, cols);
+            },
+            [&](size_t row, size_t rows, size_t col, size_t cols, const void* sums, size_t ld) {
+                npuenc_finish here = shifted(finish, part.first_row + row, col);
+                if (int8) {
+                    here.row_scale = scales + row;
+                    kernels_.finish.s32(rows, cols, static_cast<const int32_t*>(sums), ld, &here);
+                } else {
+                    kernels_.finish.f32(rows, cols, static_cast<const float*>(sums), ld, &here);
+                }
+            });
+        scratch.trim();
     });
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Products of two matrices given at the call: B is packed once for all rows that meet it.
+#include <cstring>
+
 #include "cpu/cpu_device.hpp"
 #include "error.hpp"
 
@@ -10,36 +12,57 @@ namespace {
 // Of B packed at a time.
 constexpr size_t packed_bytes = size_t{16} << 20;
 
+size_t size_of(npuenc_dtype type) {
+    return type == NPUENC_S8 ? 1 : type == NPUENC_BF16 ? 2 : 4;
+}
+
+struct Operands {
+    const Matmul& shape;
+    const char *a, *b;
+    char* c;
+    size_t in_size, out_size;
+
+    const char* a_row(size_t item, size_t row) const {
+        return a + (item * shape.stride_a + row * shape.lda) * in_size;
+    }
+    const char* b_col(size_t item, size_t col) const {
+        return b + (item * shape.stride_b + col * (shape.b_transposed ? shape.ldb : 1)) * in_size;
+    }
+    char* c_at(size_t item, size_t row, size_t col) const {
+        return c + (item * shape.stride_c + row * shape.ldc + col) * out_size;
+    }
+};
+
 } // namespace
 
-// convert(n, sums, c): a row's sums into c; for C the type of the sums, they are in c already.
-template <class Gemm, class C, class Convert>
-void CpuDevice::multiply_matrices(const Gemm& gemm, const Matmul& shape, const void* a_data,
-                                  const void* b_data, C* c, Convert&& convert) {
-    using Operand = OperandOf<Gemm>;
-    using Sum = SumOf<Gemm>;
-    const auto* a = static_cast<const Operand*>(a_data);
-    const auto* b = static_cast<const Operand*>(b_data);
-
+// store(rows, cols, sums, ld, c): a tile's sums into c.
+template <class Store>
+void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, const void* a,
+                                  const void* b, void* c, Store&& store) {
     if (shape.batch == 0 || shape.m == 0 || shape.n == 0)
         return;
+    const Operands operands = {shape,
+                               static_cast<const char*>(a),
+                               static_cast<const char*>(b),
+                               static_cast<char*>(c),
+                               size_of(shape.a_type),
+                               size_of(shape.c_type)};
     // As many columns as fit; then, if these are all, as many items of the batch as fit.
-    const size_t stride = panel_stride(gemm, gemm.nr, shape.k);
-    const size_t panel_bytes = size_product(stride, sizeof(Operand));
+    const size_t stride = panel_stride(gemm, shape.k);
     const size_t n_panels = ceil_div(shape.n, gemm.nr);
     const size_t panels_at_once =
-        std::clamp<size_t>(packed_bytes / std::max<size_t>(1, panel_bytes), 1, n_panels);
+        std::clamp<size_t>(packed_bytes / std::max<size_t>(1, stride), 1, n_panels);
     const bool shared = shape.stride_b == 0;
     size_t items_at_once = 1;
     if (shared)
         items_at_once = shape.batch;
     else if (panels_at_once == n_panels)
         items_at_once = std::clamp<size_t>(
-            packed_bytes / std::max<size_t>(1, size_product(n_panels, panel_bytes)), 1,
-            shape.batch);
+            packed_bytes / std::max<size_t>(1, size_product(n_panels, stride)), 1, shape.batch);
     const size_t packed_items = shared ? 1 : items_at_once;
     const SharedMemory::Lease packed(
-        shared_, size_product(size_product(packed_items, panels_at_once), panel_bytes));
+        shared_, size_product(size_product(packed_items, panels_at_once), stride));
+    const size_t lda = row_stride(gemm, shape.k);
 
     for (size_t first_item = 0; first_item < shape.batch; first_item += items_at_once) {
         const size_t items = std::min(items_at_once, shape.batch - first_item);
@@ -48,41 +71,39 @@ void CpuDevice::multiply_matrices(const Gemm& gemm, const Matmul& shape, const v
             const size_t first_col = first_panel * gemm.nr;
             const size_t cols = std::min(shape.n - first_col, panels * gemm.nr);
 
-            pool_.for_each((shared ? 1 : items) * panels, [&](size_t task, unsigned) {
+            pool_->for_each((shared ? 1 : items) * panels, [&](size_t task, unsigned) {
                 const size_t col = first_col + task % panels * gemm.nr;
                 const size_t count = std::min<size_t>(gemm.nr, shape.n - col);
-                const Operand* item = b + (first_item + task / panels) * shape.stride_b;
-                Operand* panel = packed.data<Operand>() + task * stride;
-                if (shape.b_transposed)
-                    gemm.pack_b_rows(count, shape.k, item + col * shape.ldb, shape.ldb, panel);
-                else
-                    gemm.pack_b_cols(count, shape.k, item + col, shape.ldb, panel);
+                const auto pack_b = shape.b_transposed ? gemm.pack_b_rows : gemm.pack_b_cols;
+                pack_b(count, shape.k, operands.b_col(first_item + task / panels, col), shape.ldb,
+                       packed.data<char>() + task * stride);
             });
 
-            const Split split(shape.m, cols, gemm.mr, gemm.nr, pool_.n_threads());
-            pool_.for_each(items * split.n_tasks(), [&](size_t task, unsigned thread) {
+            const Split split(gemm, shape.m, cols, shape.k, pool_->n_threads());
+            pool_->for_each(items * split.n_tasks(), [&](size_t task, unsigned thread) {
                 const size_t i = task / split.n_tasks(), item = first_item + i;
                 const Split::Part part = split.part(task % split.n_tasks());
-                const Operand* a_rows = a + item * shape.stride_a + part.first_row * shape.lda;
-                C* c_rows = c + item * shape.stride_c + part.first_row * shape.ldc + first_col;
-                Block<Gemm> block{};
-                block.rows = part.rows;
-                block.first_col = part.first_col;
-                block.end_col = part.end_col;
-                block.k = shape.k;
-                block.b = {packed.data<Operand>() + (shared ? 0 : i * panels * stride), stride};
-                if constexpr (std::is_same_v<C, Sum>) {
-                    block.c = c_rows;
-                    block.ldc = shape.ldc;
-                }
+                Scratch& scratch = scratch_[thread];
+                char* rows = scratch.get<char>(Scratch::a_rows, size_product(part.rows, lda));
+                for (size_t row = 0; shape.k > 0 && row < part.rows; ++row)
+                    gemm.pack_a(shape.k, operands.a_row(item, part.first_row + row),
+                                rows + row * lda);
+                const char* b_panels = packed.data<char>() + (shared ? 0 : i * panels * stride);
+                const Block block = {part.rows, part.first_col,    part.end_col, shape.k, rows,
+                                     lda,       {b_panels, stride}};
                 multiply(
-                    gemm, block, scratch_[thread],
-                    [&](size_t row, size_t rows, size_t k, size_t n, Operand* panel) {
-                        gemm.pack_a(rows, n, a_rows + row * shape.lda + k, shape.lda, panel);
+                    gemm, block, scratch,
+                    [&](size_t row, size_t n_rows, size_t col, size_t n_cols) {
+                        prefetch_rows(operands.c_at(item, part.first_row + row, first_col + col),
+                                      n_rows, n_cols * operands.out_size,
+                                      shape.ldc * operands.out_size);
                     },
-                    [&](size_t row, size_t col, size_t n, const Sum* sums) {
-                        convert(n, sums, c_rows + row * shape.ldc + col);
+                    [&](size_t row, size_t n_rows, size_t col, size_t n_cols, const void* sums,
+                        size_t ld) {
+                        store(n_rows, n_cols, sums, ld,
+                              operands.c_at(item, part.first_row + row, first_col + col));
                     });
+                scratch.trim();
             });
         }
     }
@@ -90,25 +111,37 @@ void CpuDevice::multiply_matrices(const Gemm& gemm, const Matmul& shape, const v
 
 void CpuDevice::matmul(const Matmul& shape, const void* a, const void* b, void* c) {
     const npuenc_dtype type = shape.a_type, result = shape.c_type;
-    const auto as_they_are = [](size_t, const auto*, auto*) {};
     const auto is = [&](npuenc_dtype operands, npuenc_dtype results) {
         return type == operands && shape.b_type == operands && result == results;
     };
-    const npuenc_convert& convert = kernels_.convert;
+    const auto as_they_are = [&](size_t rows, size_t cols, const void* sums, size_t ld, void* to) {
+        for (size_t row = 0; row < rows; ++row)
+            std::memcpy(static_cast<int32_t*>(to) + row * shape.ldc,
+                        static_cast<const int32_t*>(sums) + row * ld, cols * sizeof(int32_t));
+    };
+    const auto to_bf16 = [&](size_t rows, size_t cols, const void* sums, size_t ld, void* to) {
+        npuenc_finish finish{};
+        finish.type = npuenc_float_bf16;
+        finish.y = to;
+        finish.ldy = shape.ldc;
+        kernels_.finish.f32(rows, cols, static_cast<const float*>(sums), ld, &finish);
+    };
+    const auto to_s8 = [&](size_t rows, size_t cols, const void* sums, size_t ld, void* to) {
+        for (size_t row = 0; row < rows; ++row)
+            kernels_.convert.s32_to_s8(cols, static_cast<const int32_t*>(sums) + row * ld,
+                                       shape.scale, shape.zero_point,
+                                       static_cast<int8_t*>(to) + row * shape.ldc);
+    };
     if (is(NPUENC_F32, NPUENC_F32))
-        multiply_matrices(kernels_.gemm_f32, shape, a, b, static_cast<float*>(c), as_they_are);
+        multiply_matrices(kernels_.gemm_f32, shape, a, b, c, as_they_are);
     else if (is(NPUENC_BF16, NPUENC_F32))
-        multiply_matrices(kernels_.gemm_bf16, shape, a, b, static_cast<float*>(c), as_they_are);
+        multiply_matrices(kernels_.gemm_bf16, shape, a, b, c, as_they_are);
     else if (is(NPUENC_BF16, NPUENC_BF16))
-        multiply_matrices(kernels_.gemm_bf16, shape, a, b, static_cast<uint16_t*>(c),
-                          convert.f32_to_bf16);
+        multiply_matrices(kernels_.gemm_bf16, shape, a, b, c, to_bf16);
     else if (is(NPUENC_S8, NPUENC_S32))
-        multiply_matrices(kernels_.gemm_s8, shape, a, b, static_cast<int32_t*>(c), as_they_are);
+        multiply_matrices(kernels_.gemm_s8, shape, a, b, c, as_they_are);
     else if (is(NPUENC_S8, NPUENC_S8))
-        multiply_matrices(kernels_.gemm_s8, shape, a, b, static_cast<int8_t*>(c),
-                          [&](size_t n, const int32_t* sums, int8_t* out) {
-                              convert.s32_to_s8(n, sums, shape.scale, shape.zero_point, out);
-                          });
+        multiply_matrices(kernels_.gemm_s8, shape, a, b, c, to_s8);
     else
         fail(NPUENC_E_UNSUPPORTED, "matmul of types %d and %d into %d", type, shape.b_type, result);
 }

@@ -2,22 +2,13 @@
 // Weights into panels.
 #include "cpu/packed_weight.hpp"
 
-#include <cmath>
-
 #include "error.hpp"
 
 namespace npuenc {
 
-float int8_multiplier(float absmax) {
-    const float multiplier = 127.0f / absmax;
-    return std::isinf(multiplier) ? 0.0f : multiplier;
-}
-
-template <class Gemm>
-void PackedWeight::allocate(const Gemm& gemm, const float* bias) {
-    panel_stride_ = panel_stride(gemm, gemm.nr, n_in());
-    panels_ = AlignedBuffer(size_product(size_product(ceil_div(n_out(), gemm.nr), panel_stride_),
-                                         sizeof(OperandOf<Gemm>)));
+void PackedWeight::allocate(const npuenc_gemm& gemm, const float* bias) {
+    panel_stride_ = panel_stride(gemm, n_in());
+    panels_ = AlignedBuffer(size_product(ceil_div(n_out(), gemm.nr), panel_stride_));
     if (precision() == NPUENC_PRECISION_INT8)
         scales_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
     if (bias) {
@@ -27,9 +18,10 @@ void PackedWeight::allocate(const Gemm& gemm, const float* bias) {
 }
 
 // pack_panel(first_row, rows, panel, thread)
-template <class Gemm, class PackPanel>
-void PackedWeight::for_each_panel(const Gemm& gemm, Parallel& parallel, PackPanel&& pack_panel) {
-    auto* panels = static_cast<OperandOf<Gemm>*>(panels_.data());
+template <class PackPanel>
+void PackedWeight::for_each_panel(const npuenc_gemm& gemm, Parallel& parallel,
+                                  PackPanel&& pack_panel) {
+    auto* panels = static_cast<char*>(panels_.data());
     parallel.for_each(ceil_div(n_out(), gemm.nr), [&](size_t i, unsigned thread) {
         const size_t first = i * gemm.nr;
         pack_panel(first, std::min<size_t>(gemm.nr, n_out() - first), panels + i * panel_stride_,
@@ -51,7 +43,7 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, P
     case NPUENC_PRECISION_F32:
         allocate(kernels.gemm_f32, bias);
         for_each_panel(kernels.gemm_f32, parallel,
-                       [&](size_t first, size_t count, float* panel, unsigned thread) {
+                       [&](size_t first, size_t count, char* panel, unsigned thread) {
                            const float* values = read(first, count, thread);
                            kernels.gemm_f32.pack_b_rows(count, n_in, values, n_in, panel);
                            scratch[thread].trim();
@@ -60,7 +52,7 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, P
     case NPUENC_PRECISION_BF16:
         allocate(kernels.gemm_bf16, bias);
         for_each_panel(kernels.gemm_bf16, parallel,
-                       [&](size_t first, size_t count, uint16_t* panel, unsigned thread) {
+                       [&](size_t first, size_t count, char* panel, unsigned thread) {
                            const float* values = read(first, count, thread);
                            auto* rounded =
                                scratch[thread].get<uint16_t>(Scratch::narrow, count * n_in);
@@ -71,22 +63,19 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, P
         break;
     case NPUENC_PRECISION_INT8:
         allocate(kernels.gemm_s8, bias);
-        for_each_panel(
-            kernels.gemm_s8, parallel,
-            [&](size_t first, size_t count, int8_t* panel, unsigned thread) {
-                const float* values = read(first, count, thread);
-                auto* scales = static_cast<float*>(scales_.data());
-                auto* rounded = scratch[thread].get<int8_t>(Scratch::narrow, count * n_in);
-                for (size_t i = 0; i < count; ++i) {
-                    const float* row = values + i * n_in;
-                    const float absmax = kernels.rows_f32.abs_max(n_in, row);
-                    const float multiplier = int8_multiplier(absmax);
-                    scales[first + i] = multiplier == 0 ? 0 : absmax / 127.0f;
-                    kernels.convert.f32_to_s8(n_in, row, multiplier, 1, rounded + i * n_in);
-                }
-                kernels.gemm_s8.pack_b_rows(count, n_in, rounded, n_in, panel);
-                scratch[thread].trim();
-            });
+        for_each_panel(kernels.gemm_s8, parallel,
+                       [&](size_t first, size_t count, char* panel, unsigned thread) {
+                           const float* values = read(first, count, thread);
+                           auto* scales = static_cast<float*>(scales_.data());
+                           auto* rounded =
+                               scratch[thread].get<int8_t>(Scratch::narrow, count * n_in);
+                           for (size_t i = 0; i < count; ++i) {
+                               scales[first + i] = kernels.rows.quantise_f32(
+                                   n_in, values + i * n_in, rounded + i * n_in);
+                           }
+                           kernels.gemm_s8.pack_b_rows(count, n_in, rounded, n_in, panel);
+                           scratch[thread].trim();
+                       });
         break;
     case NPUENC_PRECISION_AUTO:
         fail(NPUENC_E_INTERNAL, "a weight to be packed in no precision");
@@ -99,7 +88,7 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, P
     allocate(kernels.gemm_s8, bias);
     std::copy_n(rows.scales, n_out, static_cast<float*>(scales_.data()));
     for_each_panel(
-        kernels.gemm_s8, parallel, [&](size_t first, size_t count, int8_t* panel, unsigned) {
+        kernels.gemm_s8, parallel, [&](size_t first, size_t count, char* panel, unsigned) {
             kernels.gemm_s8.pack_b_rows(count, n_in, rows.values + first * rows.ld, rows.ld, panel);
         });
 }

@@ -22,26 +22,18 @@ class PackedWeight final : public Weight {
         return panels_.bytes() + scales_.bytes() + bias_.bytes() + sizeof *this;
     }
     const Device& owner() const { return owner_; }
-    template <class Gemm>
-    Panels<Gemm> panels() const {
-        return {static_cast<const OperandOf<Gemm>*>(panels_.data()), panel_stride_};
-    }
-    const float* scales() const { return static_cast<const float*>(scales_.data()); }
-    const float* bias() const { return static_cast<const float*>(bias_.data()); } // may be null
+    Panels panels() const { return {static_cast<const char*>(panels_.data()), panel_stride_}; }
+    const float* scales() const { return static_cast<const float*>(scales_.data()); } // of int8
+    const float* bias() const { return static_cast<const float*>(bias_.data()); }     // may be null
 
   private:
-    template <class Gemm>
-    void allocate(const Gemm& gemm, const float* bias);
-    template <class Gemm, class PackPanel>
-    void for_each_panel(const Gemm& gemm, Parallel& parallel, PackPanel&& pack_panel);
+    void allocate(const npuenc_gemm& gemm, const float* bias);
+    template <class PackPanel>
+    void for_each_panel(const npuenc_gemm& gemm, Parallel& parallel, PackPanel&& pack_panel);
 
     const Device& owner_;
     AlignedBuffer panels_, scales_, bias_;
     size_t panel_stride_ = 0;
 };
-
-// 127 / absmax, what a symmetric int8 row is multiplied with; 0 for a row of zeros, among which is
-// counted one too small for its reciprocal.
-float int8_multiplier(float absmax);
 
 } // namespace npuenc

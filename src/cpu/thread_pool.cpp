@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -138,6 +139,31 @@ ThreadPool::ThreadPool(unsigned n_threads)
 
 ThreadPool::~ThreadPool() {
     stop();
+}
+
+std::shared_ptr<ThreadPool> ThreadPool::shared() {
+    // Never destroyed: a library must not run destructors at exit while threads may still use it.
+    struct Current {
+        std::mutex mutex;
+        std::weak_ptr<ThreadPool> pool;
+        pid_t process = 0;
+    };
+    static Current& current = *new Current;
+
+    const unsigned n_threads = default_thread_count();
+    // A fork may have copied the lock while another thread held it: then nobody will give it back,
+    // and a pool that is not shared does as well.
+    const std::unique_lock lock(current.mutex, std::try_to_lock);
+    if (!lock)
+        return std::make_shared<ThreadPool>(n_threads);
+    std::shared_ptr<ThreadPool> pool = current.pool.lock();
+    // The threads of a pool from before a fork are in the parent.
+    if (!pool || pool->n_threads() != n_threads || current.process != getpid()) {
+        pool = std::make_shared<ThreadPool>(n_threads);
+        current.pool = pool;
+        current.process = getpid();
+    }
+    return pool;
 }
 
 void ThreadPool::start() {

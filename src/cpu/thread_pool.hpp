@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -31,6 +32,10 @@ class ThreadPool final : public Parallel {
     ~ThreadPool() override;
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
+
+    // The pool of default_thread_count() threads that all who ask for it in this process share, so
+    // that several of them do not run more threads than there are cores: their regions take turns.
+    static std::shared_ptr<ThreadPool> shared();
 
     unsigned n_threads() const override { return n_threads_; }
 

@@ -16,10 +16,7 @@ constexpr size_t most_kept_shared = size_t{64} << 20;
 
 void* Scratch::get_bytes(Slot slot, size_t bytes) {
     AlignedBuffer& buffer = slots_[slot];
-    if (buffer.bytes() < bytes) {
-        buffer = AlignedBuffer(); // first, so that old and new do not add up
-        buffer = AlignedBuffer(bytes);
-    }
+    buffer.reserve(bytes);
     return buffer.data();
 }
 

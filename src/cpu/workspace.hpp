@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "cpu/aligned_buffer.hpp"
+#include "aligned_buffer.hpp"
 
 namespace npuenc {
 
@@ -15,7 +15,18 @@ namespace npuenc {
 // belongs to one body at a time.
 class Scratch {
   public:
-    enum Slot { a_panels, sums, row, row_scales, staging, narrow, scores, probabilities, n_slots };
+    enum Slot {
+        a_rows,
+        sums,
+        row,
+        row_scales,
+        staging,
+        narrow,
+        scores,
+        probabilities,
+        results,
+        n_slots
+    };
 
     // `count` elements, valid and uninitialised until the slot is asked for again.
     template <class T>

@@ -33,6 +33,7 @@ struct Matmul {
 // out = softmax(q k^T scale + mask) v for every batch item and head.
 struct Attention {
     npuenc_dtype type; // of q, k, v and the result: f32, bf16 or s8
+    npuenc_precision precision; // of the products; F32 with f32 operands, INT8 with s8 ones
     size_t batch, n_head, head_dim, q_len, kv_len;
     size_t ldq, ldk, ldv, ldo;                     // from one position to the next
     size_t stride_q, stride_k, stride_v, stride_o; // from one batch item to the next
@@ -45,11 +46,19 @@ struct Attention {
     float q_scale, k_scale, v_scale, out_scale; // of s8
 };
 
-// y = x W^T + bias, then GELU if asked, then + addend. x may have overlapping rows (a convolution).
+// Per-channel parameters of a layer norm: (x - mean) / sqrt(variance + 1e-5) * weight + bias.
+struct LayerNorm {
+    const float* weight = nullptr;
+    const float* bias = nullptr;
+};
+
+// y = norm(x) W^T + bias, then GELU if asked, then + addend. x may have overlapping rows (a
+// convolution).
 struct Linear {
     npuenc_dtype x_type, y_type; // f32, bf16 or f16
     size_t rows;
     size_t ldx, ldy;
+    LayerNorm norm = {}; // of the rows of x; without a weight there is none
     bool gelu = false;
     const float* addend = nullptr; // [rows][n_out], may be y itself when that is f32
     size_t ld_addend = 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "aligned_buffer.hpp"
 #include "audio/pcm.hpp"
 
 namespace npuenc {
@@ -24,35 +25,45 @@ uint64_t product(size_t rows, const Weight& weight) {
     return uint64_t{rows} * weight.n_in() * weight.n_out();
 }
 
-Linear dense(size_t rows, const Weight& weight) {
-    return {.x_type = NPUENC_F32,
-            .y_type = NPUENC_F32,
+Linear dense(size_t rows, const Weight& weight, npuenc_dtype x_type, npuenc_dtype y_type) {
+    return {.x_type = x_type,
+            .y_type = y_type,
             .rows = rows,
             .ldx = weight.n_in(),
             .ldy = weight.n_out()};
 }
 
+// What goes from one operator to the next; the residual stream is always f32.
+npuenc_dtype activations_of(npuenc_precision precision) {
+    return precision == NPUENC_PRECISION_F32 ? NPUENC_F32 : NPUENC_BF16;
+}
+
+LayerNorm norm_of(const Norm& norm) {
+    return {norm.weight.data(), norm.bias.data()};
+}
+
 } // namespace
 
-// The activations of one window. `wide` holds, one after another, what is alive at one time only.
+// The activations of one window. `h` and `wide` are f32 or bf16 from operator to operator; `wide`
+// holds, one after another, what is alive at one time only.
 struct Encoder::Workspace {
-    std::vector<float> pcm;
-    std::vector<float> mel;    // [n_mels][n_frames]
-    std::vector<float> frames; // [1 + n_frames + 1][n_mels], zeros before and after
-    std::vector<float> x;      // [n_ctx][n_state], the residual stream
-    std::vector<float> h;      // [n_ctx][n_state], normalised
-    std::vector<float> wide;   // [1 + n_frames + 1][n_state], [n_ctx][3 n_state] or [n_ctx][n_mlp]
+    AlignedBuffer pcm;
+    AlignedBuffer mel;    // [n_mels][n_frames]
+    AlignedBuffer frames; // [1 + n_frames + 1][n_mels], zeros before and after
+    AlignedBuffer x;      // [n_ctx][n_state], the residual stream
+    AlignedBuffer h;      // [n_ctx][n_state], what attention found
+    AlignedBuffer wide;   // [1 + n_frames + 1][n_state], [n_ctx][3 n_state] or [n_ctx][n_mlp]
 
-    void fit(const HyperParameters& dims, uint32_t n_ctx, bool from_pcm) {
+    void fit(const HyperParameters& dims, uint32_t n_ctx, bool from_pcm, size_t activation) {
         const size_t n_frames = size_t{n_ctx} * frames_per_state;
         const size_t n_state = dims.n_state;
         if (from_pcm)
-            pcm.resize(n_frames * hop_length);
-        mel.resize(dims.n_mels * n_frames);
-        frames.resize((n_frames + 2) * dims.n_mels);
-        x.resize(n_ctx * n_state);
-        h.resize(n_ctx * n_state);
-        wide.resize(std::max((n_frames + 2) * n_state, n_ctx * size_t{dims.n_mlp()}));
+            pcm.reserve(n_frames * hop_length * sizeof(float));
+        mel.reserve(dims.n_mels * n_frames * sizeof(float));
+        frames.reserve((n_frames + 2) * dims.n_mels * sizeof(float));
+        x.reserve(n_ctx * n_state * sizeof(float));
+        h.reserve(n_ctx * n_state * activation);
+        wide.reserve(std::max((n_frames + 2) * n_state, n_ctx * size_t{dims.n_mlp()}) * activation);
     }
 };
 
@@ -94,7 +105,7 @@ Encoder::~Encoder() = default;
 
 void Encoder::encode(const Batch& batch, Run& run) const {
     Lease lease(*this);
-    (*lease).fit(dims_, batch.n_ctx, batch.input != NPUENC_INPUT_MEL_F32);
+    (*lease).fit(dims_, batch.n_ctx, batch.input != NPUENC_INPUT_MEL_F32, activation_size());
     run.set_total(static_cast<uint32_t>(batch.size * steps_per_item()));
     for (size_t item = 0; item < batch.size; ++item) {
         run.start_window();
@@ -120,12 +131,13 @@ void Encoder::load_audio(const Batch& batch, size_t item, Workspace& work, Run& 
         const float* pcm;
         if (batch.input == NPUENC_INPUT_PCM_S16) {
             const auto* samples = static_cast<const int16_t*>(batch.in) + item * batch.n_per_item;
-            pcm_from_s16(samples, length, work.pcm.data());
-            pcm = work.pcm.data();
+            pcm_from_s16(samples, length, work.pcm.as<float>());
+            pcm = work.pcm.as<float>();
         } else {
             pcm = static_cast<const float*>(batch.in) + item * batch.n_per_item;
         }
-        spectrogram_.compute(pcm, length, n_frames, work.mel.data(), plan_.elementwise->parallel());
+        spectrogram_.compute(pcm, length, n_frames, work.mel.as<float>(),
+                             plan_.elementwise->parallel());
     };
 
     const auto from_mel = [&] {
@@ -135,7 +147,7 @@ void Encoder::load_audio(const Batch& batch, size_t item, Workspace& work, Run& 
             for (size_t t = 0; t < length; ++t)
                 maximum = std::max(maximum, mel[band * batch.n_per_item + t]);
         for (size_t band = 0; band < n_mels; ++band) {
-            float* row = work.mel.data() + band * n_frames;
+            float* row = work.mel.as<float>() + band * n_frames;
             std::copy_n(mel + band * batch.n_per_item, length, row);
             std::fill(row + length, row + n_frames, mel_floor(maximum));
         }
@@ -147,11 +159,11 @@ void Encoder::load_audio(const Batch& batch, size_t item, Workspace& work, Run& 
             from_mel();
         else
             from_pcm();
-        std::fill_n(work.frames.begin(), n_mels, 0.0f);
-        float* row = work.frames.data() + n_mels;
+        std::fill_n(work.frames.as<float>(), n_mels, 0.0f);
+        float* row = work.frames.as<float>() + n_mels;
         for (size_t t = 0; t < n_frames; ++t, row += n_mels)
             for (size_t band = 0; band < n_mels; ++band)
-                row[band] = work.mel[band * n_frames + t];
+                row[band] = work.mel.as<float>()[band * n_frames + t];
         std::fill_n(row, n_mels, 0.0f);
     });
     run.stats_in_work().mel_ns += nanoseconds_since(start);
@@ -163,17 +175,21 @@ void Encoder::convolve(uint32_t n_ctx, Workspace& work, Run& run) const {
     const size_t n_frames = size_t{n_ctx} * frames_per_state;
     const size_t n_state = dims_.n_state;
     const npuenc_device_type device = plan_.conv->type();
-    float* padded = work.wide.data(); // one row of zeros, then the result of the first convolution
+    const npuenc_dtype type = activations_of(plan_.wide_precision);
+    // One row of zeros, then the result of the first convolution.
+    auto* padded = work.wide.as<unsigned char>();
+    const size_t row_bytes = n_state * element_size(type);
 
-    run.operate({"conv1", -1, device, plan_.precision, product(n_frames, *weights_.conv1)}, [&] {
-        Linear shape = dense(n_frames, *weights_.conv1);
-        shape.ldx = dims_.n_mels;
-        shape.gelu = true;
-        std::fill_n(padded, n_state, 0.0f);
-        plan_.conv->linear(*weights_.conv1, shape, work.frames.data(), padded + n_state);
-    });
-    run.operate({"conv2", -1, device, plan_.precision, product(n_ctx, *weights_.conv2)}, [&] {
-        Linear shape = dense(n_ctx, *weights_.conv2);
+    run.operate(
+        {"conv1", -1, device, plan_.wide_precision, product(n_frames, *weights_.conv1)}, [&] {
+            Linear shape = dense(n_frames, *weights_.conv1, NPUENC_F32, type);
+            shape.ldx = dims_.n_mels;
+            shape.gelu = true;
+            std::fill_n(padded, row_bytes, static_cast<unsigned char>(0));
+            plan_.conv->linear(*weights_.conv1, shape, work.frames.data(), padded + row_bytes);
+        });
+    run.operate({"conv2", -1, device, plan_.wide_precision, product(n_ctx, *weights_.conv2)}, [&] {
+        Linear shape = dense(n_ctx, *weights_.conv2, type, NPUENC_F32);
         shape.ldx = frames_per_state * n_state;
         shape.gelu = true;
         shape.addend = weights_.positions.data();
@@ -185,33 +201,39 @@ void Encoder::convolve(uint32_t n_ctx, Workspace& work, Run& run) const {
 void Encoder::run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const {
     const Layer& layer = weights_.layers[index];
     const size_t n_state = dims_.n_state;
-    float* x = work.x.data();
-    float* h = work.h.data();
-    float* wide = work.wide.data();
+    const npuenc_precision precision = plan_.precision_of(index);
+    const npuenc_dtype type = activations_of(precision);
+    float* x = work.x.as<float>();
+    auto* h = work.h.as<unsigned char>();
+    auto* wide = work.wide.as<unsigned char>();
 
-    const auto operate = [&](const char* name, const Device* device, npuenc_precision precision,
+    const auto operate = [&](const char* name, const Device* device, npuenc_precision used,
                              uint64_t macs, auto&& body) {
-        run.operate({name, static_cast<int32_t>(index), device->type(), precision, macs}, body);
+        run.operate({name, static_cast<int32_t>(index), device->type(), used, macs}, body);
     };
-    const auto norm = [&](const char* name, const Norm& parameters) {
-        operate(name, plan_.elementwise, NPUENC_PRECISION_F32, 0, [&] {
-            plan_.elementwise->layer_norm(n_ctx, n_state, x, parameters.weight.data(),
-                                          parameters.bias.data(), h);
-        });
+    const auto linear = [&](const char* name, const Weight& weight, const Linear& shape,
+                            const void* in, void* out) {
+        operate(name, plan_.linear, weight.precision(), product(n_ctx, weight),
+                [&] { plan_.linear->linear(weight, shape, in, out); });
     };
-    const auto linear = [&](const char* name, const Weight& weight, const float* in, float* out,
-                            bool gelu, const float* addend) {
-        operate(name, plan_.linear, plan_.precision, product(n_ctx, weight), [&] {
-            Linear shape = dense(n_ctx, weight);
-            shape.gelu = gelu;
-            shape.addend = addend;
-            shape.ld_addend = weight.n_out();
-            plan_.linear->linear(weight, shape, in, out);
-        });
+    // The residual stream, normalised, into the branch.
+    const auto enter = [&](const char* name, const Weight& weight, const Norm& norm, bool gelu) {
+        Linear shape = dense(n_ctx, weight, NPUENC_F32, type);
+        shape.norm = norm_of(norm);
+        shape.gelu = gelu;
+        linear(name, weight, shape, x, wide);
     };
-    const auto attention = [&](const float* qkv, float* out) {
+    // The branch is added to the residual stream.
+    const auto leave = [&](const char* name, const Weight& weight, const void* in) {
+        Linear shape = dense(n_ctx, weight, type, NPUENC_F32);
+        shape.addend = x;
+        shape.ld_addend = n_state;
+        linear(name, weight, shape, in, x);
+    };
+    const auto attention = [&](const unsigned char* qkv) {
         Attention shape{};
-        shape.type = NPUENC_F32;
+        shape.type = type;
+        shape.precision = precision;
         shape.batch = 1;
         shape.n_head = dims_.n_head;
         shape.head_dim = dims_.head_dim();
@@ -221,19 +243,16 @@ void Encoder::run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& ru
         shape.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
         shape.mask = NPUENC_MASK_NONE;
         const uint64_t macs = 2 * uint64_t{n_ctx} * n_ctx * n_state;
-        operate("attention", plan_.attention, NPUENC_PRECISION_F32, macs, [&] {
-            plan_.attention->attention(shape, qkv, qkv + n_state, qkv + 2 * n_state, out);
-        });
+        const size_t part = n_state * element_size(type);
+        operate("attention", plan_.attention, precision, macs,
+                [&] { plan_.attention->attention(shape, qkv, qkv + part, qkv + 2 * part, h); });
     };
 
-    norm("attention norm", layer.attention_norm);
-    linear("qkv", *layer.qkv, h, wide, false, nullptr);
-    attention(wide, h);
-    linear("attention out", *layer.attention_out, h, x, false, x);
-
-    norm("mlp norm", layer.mlp_norm);
-    linear("mlp up", *layer.mlp_up, h, wide, true, nullptr);
-    linear("mlp down", *layer.mlp_down, wide, x, false, x);
+    enter("qkv", *layer.qkv, layer.attention_norm, false);
+    attention(wide);
+    leave("attention out", *layer.attention_out, h);
+    enter("mlp up", *layer.mlp_up, layer.mlp_norm, true);
+    leave("mlp down", *layer.mlp_down, wide);
 }
 
 void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run& run) const {
@@ -243,8 +262,9 @@ void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run
                                  0};
     run.operate(operation, [&] {
         const bool direct = batch.output_type == NPUENC_F32;
-        float* states = direct ? reinterpret_cast<float*>(out) : work.h.data();
-        plan_.elementwise->layer_norm(batch.n_ctx, dims_.n_state, work.x.data(),
+        // The last layer's input is no longer needed.
+        float* states = direct ? reinterpret_cast<float*>(out) : work.x.as<float>();
+        plan_.elementwise->layer_norm(batch.n_ctx, dims_.n_state, work.x.as<float>(),
                                       weights_.final_norm.weight.data(),
                                       weights_.final_norm.bias.data(), states);
         if (!direct)
@@ -252,9 +272,16 @@ void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run
     });
 }
 
+// Of the widest that any operator writes.
+size_t Encoder::activation_size() const {
+    const bool f32 = activations_of(plan_.wide_precision) == NPUENC_F32 ||
+                     activations_of(plan_.precision) == NPUENC_F32;
+    return element_size(f32 ? NPUENC_F32 : NPUENC_BF16);
+}
+
 // One for each operate() above.
 uint32_t Encoder::steps_per_item() const {
-    return 4 + 7 * dims_.n_layer;
+    return 4 + 5 * dims_.n_layer;
 }
 
 } // namespace npuenc

@@ -50,6 +50,7 @@ class Encoder {
     void convolve(uint32_t n_ctx, Workspace& work, Run& run) const;
     void run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const;
     void write_states(const Batch& batch, size_t item, Workspace& work, Run& run) const;
+    size_t activation_size() const;
     uint32_t steps_per_item() const;
 
     const HyperParameters dims_;

@@ -28,16 +28,18 @@ class WeightLoader {
     Layer load_layer(uint32_t layer) {
         const uint32_t n_state = file_.hyper_parameters().n_state;
         const uint32_t n_mlp = file_.hyper_parameters().n_mlp();
+        const npuenc_precision precision = plan_.precision_of(layer);
         Layer result;
         result.attention_norm =
             load_norm(Role::attention_norm_weight, Role::attention_norm_bias, layer);
         result.qkv = load_qkv(layer);
         result.attention_out =
-            load_linear(Role::output_weight, Role::output_bias, layer, n_state, n_state);
+            load_linear(Role::output_weight, Role::output_bias, layer, n_state, n_state, precision);
         result.mlp_norm = load_norm(Role::mlp_norm_weight, Role::mlp_norm_bias, layer);
-        result.mlp_up = load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state);
-        result.mlp_down =
-            load_linear(Role::mlp_down_weight, Role::mlp_down_bias, layer, n_state, n_mlp);
+        result.mlp_up =
+            load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state, precision);
+        result.mlp_down = load_linear(Role::mlp_down_weight, Role::mlp_down_bias, layer, n_state,
+                                      n_mlp, precision);
         return result;
     }
 
@@ -57,10 +59,10 @@ class WeightLoader {
         return {load_vector({weight, layer}, n_state), load_vector({bias, layer}, n_state)};
     }
 
-    std::unique_ptr<Weight> pack(Device& device, size_t n_out, size_t n_in, const RowReader& rows,
+    std::unique_ptr<Weight> pack(Device& device, npuenc_precision precision, size_t n_out,
+                                 size_t n_in, const RowReader& rows,
                                  const std::vector<float>& bias) {
-        std::unique_ptr<Weight> weight =
-            device.pack(n_out, n_in, plan_.precision, rows, bias.data());
+        std::unique_ptr<Weight> weight = device.pack(n_out, n_in, precision, rows, bias.data());
         weights_.bytes += weight->bytes();
         weights_.n_parameters += n_out * n_in;
         return weight;
@@ -76,12 +78,12 @@ class WeightLoader {
     }
 
     std::unique_ptr<Weight> load_linear(Role weight, Role bias, uint32_t layer, size_t n_out,
-                                        size_t n_in) {
+                                        size_t n_in, npuenc_precision precision) {
         const auto rows = [=, this](size_t first, size_t count, float* out) {
             file_.read_rows({weight, layer}, static_cast<uint32_t>(first),
                             static_cast<uint32_t>(count), out);
         };
-        return pack(*plan_.linear, n_out, n_in, rows, load_bias({bias, layer}, n_out));
+        return pack(*plan_.linear, precision, n_out, n_in, rows, load_bias({bias, layer}, n_out));
     }
 
     std::unique_ptr<Weight> load_qkv(uint32_t layer) {
@@ -103,7 +105,7 @@ class WeightLoader {
         std::vector<float> bias(3 * n, 0.0f);
         std::copy(query.begin(), query.end(), bias.begin());
         std::copy(value.begin(), value.end(), bias.begin() + static_cast<std::ptrdiff_t>(2 * n));
-        return pack(*plan_.linear, 3 * n, n, rows, bias);
+        return pack(*plan_.linear, plan_.precision_of(layer), 3 * n, n, rows, bias);
     }
 
     // From [n_in][3] in the file to [3][n_in].
@@ -119,7 +121,7 @@ class WeightLoader {
                         out[tap * n_in + channel] = row[channel * kernel_width + tap];
             }
         };
-        return pack(*plan_.conv, n_out, n, rows, load_bias({bias}, n_out));
+        return pack(*plan_.conv, plan_.wide_precision, n_out, n, rows, load_bias({bias}, n_out));
     }
 
     const ModelFile& file_;

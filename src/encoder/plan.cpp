@@ -15,9 +15,7 @@ Device* place(const char* family, npuenc_device_type asked, Device& device) {
 }
 
 npuenc_precision settle(npuenc_precision asked) {
-    if (asked != NPUENC_PRECISION_AUTO && asked != NPUENC_PRECISION_F32)
-        fail(NPUENC_E_UNSUPPORTED, "this version encodes in f32 only");
-    return NPUENC_PRECISION_F32;
+    return asked == NPUENC_PRECISION_AUTO ? NPUENC_PRECISION_F32 : asked;
 }
 
 } // namespace
@@ -25,6 +23,8 @@ npuenc_precision settle(npuenc_precision asked) {
 Plan make_plan(const PlanOptions& options, Device& device) {
     Plan plan;
     plan.precision = settle(options.precision);
+    plan.wide_precision =
+        plan.precision == NPUENC_PRECISION_INT8 ? NPUENC_PRECISION_BF16 : NPUENC_PRECISION_F32;
     plan.linear = place("linear", options.linear, device);
     plan.attention = place("attention", options.attention, device);
     plan.conv = place("conv", options.conv, device);

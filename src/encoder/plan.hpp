@@ -16,11 +16,19 @@ struct PlanOptions {
 };
 
 struct Plan {
-    npuenc_precision precision; // of linear layers and convolutions, never AUTO
+    npuenc_precision precision; // of products, never AUTO
+    // Of those to which the states are most sensitive: the convolutions and the first layer. An
+    // error that is made there can decide, layers later, whether a frame gets one of Whisper's
+    // massive activations.
+    npuenc_precision wide_precision;
     Device* linear;
     Device* attention;
     Device* conv;
     Device* elementwise;
+
+    npuenc_precision precision_of(uint32_t layer) const {
+        return layer == 0 ? wide_precision : precision;
+    }
 };
 
 // Throws Error E_UNSUPPORTED for what the context's device cannot do; never moves work elsewhere.

@@ -19,7 +19,7 @@ SIZE_IS(npuenc_weight_desc, 32);
 SIZE_IS(npuenc_linear_desc, 32);
 SIZE_IS(npuenc_attention_desc, 88);
 SIZE_IS(npuenc_model_options, 24);
-SIZE_IS(npuenc_model_info, 168);
+SIZE_IS(npuenc_model_info, 176);
 SIZE_IS(npuenc_mel_desc, 16);
 SIZE_IS(npuenc_encode_desc, 24);
 SIZE_IS(npuenc_stats, 120);

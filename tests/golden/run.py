@@ -71,15 +71,15 @@ class Encoder:
     def __init__(self, command, work, threads):
         self.command, self.work, self.threads = command, work, threads
 
-    def encode(self, model, recording, threads=None):
+    def encode(self, model, recording, threads=None, precision="f32", isa=None):
         """Path of the states; RuntimeError with the command's own words when it fails."""
         out = self.work / "states.npy"
         out.unlink(missing_ok=True)
         result = subprocess.run(
-            [self.command, "encode", "--model", str(model), "--precision", "f32", "--device", "cpu",
+            [self.command, "encode", "--model", str(model), "--precision", precision, "--device", "cpu",
              "--threads", str(threads or self.threads), "--output", str(out), str(recording)],
             check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace")
+            text=True, errors="replace", env=os.environ | ({"NPUENC_ISA": isa} if isa else {}))
         if result.returncode != 0 or not out.is_file():
             last = (result.stdout.strip().splitlines() or ["(it said nothing)"])[-1]
             raise RuntimeError(f"npuenc encode ended with {result.returncode}: {last}")
@@ -219,9 +219,9 @@ class Long:
         self.tally, self.encoder, self.recordings = tally, encoder, recordings
         self.words = json.loads((HERE / "transcripts.json").read_text("utf-8"))
 
-    def states(self, model, recording):
+    def states(self, model, recording, **how):
         """States by the command, [n_ctx][n_state]."""
-        states = self.np.load(self.encoder.encode(model, recording), allow_pickle=False)
+        states = self.np.load(self.encoder.encode(model, recording, **how), allow_pickle=False)
         return states.reshape(states.shape[-2:])
 
     def test_model(self, name, directory):
@@ -239,8 +239,10 @@ class Long:
         self.tally.check(f"{label} float64", check_states.faults_of(figures), summary_of(figures))
 
         theirs = self.oracle.states_of(decoder, recording)
+        # Each of the two may be MAX_ABS away from the exact states.
         figures = check_states.compare(states, theirs[0].astype(self.np.float64))
-        self.tally.check(f"{label} CTranslate2", check_states.faults_of(figures),
+        self.tally.check(f"{label} CTranslate2",
+                         check_states.faults_of(figures, 2 * check_states.MAX_ABS),
                          summary_of(figures))
 
         heard, = decoder.transcribe(states[None])
@@ -260,6 +262,35 @@ class Long:
         self.tally.check(f"{label} wrong states change the words",
                          [f"{what} states give the same words" for what, bad in wrong.items()
                           if decoder.transcribe(bad[None])[0] == heard])
+
+    def test_precision(self, name, directory, precision):
+        """The bounds of a narrower precision on every recording, with every instruction set that
+        this CPU has, and with the best one the same words."""
+        decoder = self.transcript.Decoder(directory)
+        for isa in (None, *self.instruction_sets()):
+            for recording in self.recordings:
+                label = f"{name} {recording.stem[-4:]} {precision} on {isa or 'the best'}"
+                guarded(self.tally, label, lambda: self.test_precise_enough(
+                    label, (name, directory, precision, isa), decoder, recording))
+
+    def test_precise_enough(self, label, which, decoder, recording):
+        name, directory, precision, isa = which
+        states = self.states(directory, recording, precision=precision, isa=isa)
+        figures = check_states.compare(states, self.reference.cached_states(directory, recording))
+        faults = check_states.narrow_faults_of(figures, precision, name)
+        if isa is None:
+            heard, = decoder.transcribe(states[None])
+            expected = self.words[name][recording.stem]["transcript"]
+            if heard != expected:
+                faults.append(f"heard {heard!r}, expected {expected!r}")
+        self.tally.check(label, faults, summary_of(figures))
+
+    def instruction_sets(self):
+        """Below the best one, those that the command accepts here."""
+        return [isa for isa in ("avx2", "avx512", "avx512vnni")
+                if subprocess.run([self.encoder.command, "devices"], check=False,
+                                  capture_output=True,
+                                  env=os.environ | {"NPUENC_ISA": isa}).returncode == 0]
 
     def test_formats(self, name, directory, forms):
         """States of every format are right for the weights in the file, and those that hold the
@@ -320,6 +351,8 @@ def everything(tally, encoder, arguments, recordings):
     for name, directory in directories.items():
         long.test_probe_files(name, directory)
         long.test_model(name, directory)
+        for precision in ("bf16", "int8"):
+            long.test_precision(name, directory, precision)
     forms = [form for form in long.convert.FORMATS if form != "ctranslate2-one-layer-short"]
     long.test_formats("tiny.en", directories["tiny.en"], forms)
     long.test_formats("base", directories["base"], ["ggml-f16", "safetensors-f16"])

@@ -69,6 +69,8 @@ static int run(Check* check, const char* isa, int with_bench) {
     check->random = check->seed;
     check_init(check);
     check_gemm(check);
+    check_finish(check);
+    check_softmax(check);
     check_rows(check);
     check_convert(check);
     return 1;

@@ -58,8 +58,27 @@ uint32_t bits_of(float value);
 /* The same bits, or both NaN. */
 int same_f32(float a, float b);
 
+/* A binary float format of 16 bits. */
+typedef struct Format {
+    int precision; /* bits of the significand, the hidden one included */
+    int least;     /* exponent of the least normal number */
+    int most;      /* exponent of the greatest */
+} Format;
+
+extern const Format bf16, f16;
+
+double decoded(Format format, uint16_t bits);
+/* Whether `bits` is the nearest to `value`, even in a tie; a NaN has to be a quiet one. */
+int is_nearest(Format format, float value, uint16_t bits);
+
+/* Additions that an element of a sum over n goes through: no instruction set has fewer lanes than
+ * eight, or more than 64, which take six additions to join, and one more for the result. */
+double depth_of(size_t n);
+
 void check_init(Check* check);
 void check_gemm(Check* check);
+void check_finish(Check* check);
+void check_softmax(Check* check);
 void check_rows(Check* check);
 void check_convert(Check* check);
 

@@ -9,51 +9,10 @@
 
 #include "check.h"
 
-/* A binary float format of 16 bits. */
-typedef struct Format {
-    int precision; /* bits of the significand, the hidden one included */
-    int least;     /* exponent of the least normal number */
-    int most;      /* exponent of the greatest */
-} Format;
-
-static const Format bf16 = {8, -126, 127};
-static const Format f16 = {11, -14, 15};
-
-static double decoded(Format format, uint16_t bits) {
-    const int fraction_bits = format.precision - 1;
-    const int exponent = (bits & 0x7fff) >> fraction_bits;
-    const int fraction = bits & ((1 << fraction_bits) - 1);
-    const double sign = bits & 0x8000 ? -1 : 1;
-    if (exponent == 2 * format.most + 1)
-        return fraction ? NAN : sign * INFINITY;
-    if (exponent == 0)
-        return sign * ldexp(fraction, format.least - fraction_bits);
-    return sign * ldexp(fraction + (1 << fraction_bits), exponent - format.most - fraction_bits);
-}
-
-/* Whether `bits` is the nearest to `value`, even in a tie. */
-static int is_nearest(Format format, float value, uint16_t bits) {
-    const int fraction_bits = format.precision - 1;
-    if (value != value) /* quiet: the first bit of the fraction */
-        return decoded(format, bits) != decoded(format, bits) && bits >> (fraction_bits - 1) & 1;
-    double exact = value;
-    if (isfinite(exact) && exact != 0) {
-        const int exponent = ilogb(exact) < format.least ? format.least : ilogb(exact);
-        const double quantum = ldexp(1, exponent - fraction_bits);
-        exact = nearbyint(exact / quantum) * quantum;
-        if (fabs(exact) >= ldexp(1, format.most + 1))
-            exact = copysign(INFINITY, exact);
-    }
-    const double got = decoded(format, bits);
-    return got == exact && !signbit(got) == !signbit(exact);
-}
-
 /* What a conversion is called with. */
 typedef struct Parameters {
     float scale;
-    int symmetric;
     int32_t zero_point;
-    const float* col_scale;
 } Parameters;
 
 typedef struct Conversion {
@@ -73,10 +32,9 @@ CALL(f32_to_bf16, out)
 CALL(bf16_to_f32, out)
 CALL(f32_to_f16, out)
 CALL(f16_to_f32, out)
-CALL(f32_to_s8, parameters->scale, parameters->symmetric, out)
+CALL(f32_to_s8, parameters->scale, out)
 CALL(s8_to_f32, parameters->scale, out)
 CALL(s32_to_s8, parameters->scale, parameters->zero_point, out)
-CALL(s32_to_f32, parameters->scale, parameters->col_scale, out)
 
 #define RIGHT(name)                                                                                \
     static int right_##name(const void* in, const void* out, const Parameters* parameters, size_t i)
@@ -108,8 +66,7 @@ RIGHT(f16_to_f32) {
 /* The product is one of f32; the rest is exact. */
 RIGHT(f32_to_s8) {
     const float value = ((const float*)in)[i] * parameters->scale;
-    const double least = parameters->symmetric ? -127 : -128;
-    const double exact = value != value ? 0 : fmin(fmax(nearbyint(value), least), 127);
+    const double exact = value != value ? 0 : fmin(fmax(nearbyint(value), -128), 127);
     return ((const int8_t*)out)[i] == exact;
 }
 RIGHT(s8_to_f32) {
@@ -121,19 +78,12 @@ RIGHT(s32_to_s8) {
     const double level = (value != value ? 0 : nearbyint(value)) + zero;
     return ((const int8_t*)out)[i] == fmin(fmax(level, -128), 127);
 }
-RIGHT(s32_to_f32) {
-    float exact = (float)((const int32_t*)in)[i] * parameters->scale;
-    if (parameters->col_scale)
-        exact *= parameters->col_scale[i];
-    return same_f32(((const float*)out)[i], exact);
-}
-
 #define CONVERSION(name, in, out)                                                                  \
     { #name, in, out, call_##name, right_##name }
 static const Conversion conversions[] = {
     CONVERSION(f32_to_bf16, 4, 2), CONVERSION(bf16_to_f32, 2, 4), CONVERSION(f32_to_f16, 4, 2),
     CONVERSION(f16_to_f32, 2, 4),  CONVERSION(f32_to_s8, 4, 1),   CONVERSION(s8_to_f32, 1, 4),
-    CONVERSION(s32_to_s8, 4, 1),   CONVERSION(s32_to_f32, 4, 4)};
+    CONVERSION(s32_to_s8, 4, 1)};
 
 static void run(Check* check, const Conversion* conversion, size_t n, const void* in, void* out,
                 const Parameters* parameters) {
@@ -154,8 +104,8 @@ static Parameters random_parameters(Check* check) {
     static const int32_t zero_points[] = {0,       3,          -128,      127,
                                           1 << 21, -(1 << 21), INT32_MAX, INT32_MIN};
     return (Parameters){
-        scales[random_below(check, sizeof scales / sizeof scales[0])], (int)random_below(check, 2),
-        zero_points[random_below(check, sizeof zero_points / sizeof zero_points[0])], NULL};
+        scales[random_below(check, sizeof scales / sizeof scales[0])],
+        zero_points[random_below(check, sizeof zero_points / sizeof zero_points[0])]};
 }
 
 static void fill(Check* check, const Conversion* conversion, size_t n, unsigned char* in) {
@@ -165,7 +115,7 @@ static void fill(Check* check, const Conversion* conversion, size_t n, unsigned 
                                   : (uint32_t)random_bits(check);
         memcpy(in + i * conversion->in, &bits, conversion->in);
     }
-    if (conversion->right == right_s32_to_s8 || conversion->right == right_s32_to_f32)
+    if (conversion->right == right_s32_to_s8)
         for (size_t i = 0; i < n; i++) { /* of all sizes, and the extremes */
             int32_t value = (int32_t)random_bits(check) >> random_below(check, 32);
             if (random_below(check, 20) == 0)
@@ -178,19 +128,13 @@ enum { most = 200 };
 
 static void check_sizes(Check* check, const Conversion* conversion) {
     Guarded in_memory = guarded_new(most * 4), out_memory = guarded_new(most * 4);
-    Guarded scale_memory = guarded_new(most * 4);
     const int rounds = check->quick ? 2 : 12;
     for (size_t n = 0; n <= (check->quick ? 70 : most); n++)
         for (int round = 0; round < rounds; round++) {
             const int at_end = round & 1;
-            Parameters parameters = random_parameters(check);
+            const Parameters parameters = random_parameters(check);
             void* in = guarded_place(&in_memory, n * conversion->in, conversion->in, at_end);
             void* out = guarded_place(&out_memory, n * conversion->out, conversion->out, at_end);
-            float* scales = guarded_place(&scale_memory, n * sizeof(float), sizeof(float), at_end);
-            for (size_t i = 0; i < n; i++)
-                scales[i] = random_hostile_f32(check);
-            if (round & 2)
-                parameters.col_scale = scales;
             fill(check, conversion, n, in);
             run(check, conversion, n, in, out, &parameters);
             if (!guarded_intact(&out_memory, out, n * conversion->out))
@@ -198,7 +142,6 @@ static void check_sizes(Check* check, const Conversion* conversion) {
         }
     guarded_free(&in_memory);
     guarded_free(&out_memory);
-    guarded_free(&scale_memory);
 }
 
 /* All 16-bit values, and of s8 all values. */

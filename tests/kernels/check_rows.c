@@ -13,12 +13,6 @@
 static const double u = 0x1p-24;
 static const double slack = 1.01;
 
-/* Additions that an element of a sum over n goes through: no instruction set has fewer lanes than
- * eight, or more than 64, which take six additions to join, and one more for the result. */
-static double depth_of(size_t n) {
-    return (double)((n + 7) / 8) + 7;
-}
-
 typedef struct Row {
     size_t n;
     float* data;
@@ -126,7 +120,7 @@ static void check_layer_norm(Check* check) {
                     w.data[i] = (float)random_normal(check);
                     b.data[i] = (float)random_normal(check);
                 }
-                check->kernels.rows_f32.layer_norm(n, x.data, w.data, b.data, y.data);
+                check->kernels.rows.layer_norm(n, x.data, w.data, b.data, y.data);
                 expect_layer_norm(check, n, x.data, w.data, b.data, y.data);
                 row_check(check, &x, "x");
                 row_check(check, &y, "y");
@@ -135,12 +129,12 @@ static void check_layer_norm(Check* check) {
             /* In place, elsewhere, the same bits. */
             float* moved = guarded_place(&y.memory, n * sizeof(float), sizeof(float), 0);
             memcpy(moved, x.data, n * sizeof(float));
-            check->kernels.rows_f32.layer_norm(n, moved, w.data, b.data, moved);
+            check->kernels.rows.layer_norm(n, moved, w.data, b.data, moved);
             if (memcmp(moved, kept, n * sizeof(float)) != 0)
                 fail(check, "n %zu: in place differs", n);
 
             moved[random_below(check, n)] = random_below(check, 2) ? NAN : -INFINITY;
-            check->kernels.rows_f32.layer_norm(n, moved, w.data, b.data, moved);
+            check->kernels.rows.layer_norm(n, moved, w.data, b.data, moved);
             for (size_t i = 0; i < n; i++)
                 if (moved[i] == moved[i]) {
                     fail(check, "n %zu: %g in a row with a NaN or an infinity", n, moved[i]);
@@ -154,277 +148,207 @@ static void check_layer_norm(Check* check) {
     guarded_free(&y.memory);
 }
 
-/* With t = scale x + mask, an exponent t - max errs by d = u (|scale x| + |t| + |t - max|),
- * whatever the rounding of max, which all share; exp by 2 ulp, 4 u at most; the sum by the mean of
- * these over the probabilities, and D u; its reciprocal and the product by u each. Below 2^-126 an
- * error of one denormal comes on top, in exp and in the product. */
-static void expect_softmax(Check* check, size_t n, const float* x, float scale, const float* mask,
-                           const float* y) {
-    double t[most_columns], max = -INFINITY, sum = 0, drift = 0;
-    for (size_t i = 0; i < n; i++) {
-        t[i] =
-            mask && mask[i] == -INFINITY ? -INFINITY : (double)scale * x[i] + (mask ? mask[i] : 0);
-        max = fmax(max, t[i]);
+/* What rows to be quantised hold. */
+enum {
+    plain_row,
+    sized_row,   /* of any magnitude */
+    hostile_row, /* anything */
+    finite_row,  /* anything finite */
+    nan_row,     /* some */
+    all_nan_row,
+    tied_row, /* a multiplier of 1 and halves */
+    zero_row, /* of both signs */
+    denormal_row,
+    least_row,    /* around the least maximum with a finite multiplier */
+    infinite_row, /* one infinity */
+    row_kinds
+};
+
+static float random_element(Check* check, int kind, int exponent) {
+    const float normal = (float)random_normal(check);
+    float value = normal;
+    switch (kind) {
+    case sized_row:
+        return ldexpf(normal, exponent);
+    case hostile_row:
+        return random_hostile_f32(check);
+    case finite_row:
+        do
+            value = random_hostile_f32(check);
+        while (!isfinite(value));
+        return value;
+    case nan_row:
+        return random_below(check, 4) ? normal : random_below(check, 2) ? NAN : -NAN;
+    case all_nan_row:
+        return NAN;
+    case tied_row:
+        return (float)((int)random_below(check, 254) - 127) + 0.5f;
+    case zero_row:
+        return normal < 0 ? -0.0f : 0.0f;
+    case denormal_row:
+        return f32_of((uint32_t)random_bits(check) & 0x807fffff);
+    case least_row:
+        return normal * 0x1p-124f;
+    default:
+        return normal;
     }
+}
+
+/* What decides the multiplier of a row, besides what it holds. */
+static float random_greatest(Check* check, int kind) {
+    static const uint32_t least = 0x02fe0000; /* 127 / 2^128 */
+    switch (kind) {
+    case tied_row:
+        return random_below(check, 2) ? 127.0f : -127.0f;
+    case least_row: /* of bf16, one step of which is the upper half */
+        return f32_of(random_below(check, 2)
+                          ? least - 4 + (uint32_t)random_below(check, 9)
+                          : least - 0x20000 + 0x10000 * (uint32_t)random_below(check, 5));
+    case infinite_row:
+        return random_below(check, 2) ? INFINITY : -INFINITY;
+    default:
+        return random_element(check, kind, 0);
+    }
+}
+
+static void fill_row(Check* check, int kind, size_t n, float* x) {
+    const int exponent = (int)random_below(check, 240) - 126;
     for (size_t i = 0; i < n; i++)
-        if (t[i] > -INFINITY) {
-            const double p = exp(t[i] - max);
-            sum += p;
-            drift += p * u * (fabs((double)scale * x[i]) + fabs(t[i]) + fabs(t[i] - max));
-        }
+        x[i] = random_element(check, kind, exponent);
+    if (kind != sized_row)
+        x[random_below(check, n)] = random_greatest(check, kind);
+}
+
+/* The definition. The product is one of f32, and so is all else that rounds. */
+static float quantise(size_t n, const float* x, int8_t* out) {
+    float greatest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (fabsf(x[i]) > greatest)
+            greatest = fabsf(x[i]);
+    const volatile float m = 127.0f / greatest;
+    const int none = !(m <= FLT_MAX) || m == 0;
     for (size_t i = 0; i < n; i++) {
-        double exact = 0, bound = 0;
-        if (t[i] > -INFINITY) {
-            exact = exp(t[i] - max) / sum;
-            bound = u * (fabs((double)scale * x[i]) + fabs(t[i]) + fabs(t[i] - max)) + 4 * u +
-                    drift / sum + 4 * u + (depth_of(n) + 2) * u;
-            bound = exact * slack * bound + 3 * 0x1p-149;
-        }
-        if (!(fabs(y[i] - exact) <= bound)) {
-            fail(check, "n %zu, element %zu: %.9g instead of %.9g (+- %.2g)", n, i, y[i], exact,
-                 bound);
+        const volatile float product = x[i] * m;
+        out[i] = (int8_t)(none || x[i] != x[i] ? 0 : nearbyint(product));
+    }
+    return none ? 0 : greatest / 127.0f;
+}
+
+static void expect_quantised(Check* check, const char* what, size_t n, const float* x,
+                             size_t stride, const int8_t* out, float scale) {
+    static int8_t expected[most_columns];
+    const float expected_scale = quantise(n, x, expected);
+    if (bits_of(scale) != bits_of(expected_scale))
+        fail(check, "%s, n %zu: scale %a instead of %a", what, n, scale, expected_scale);
+    for (size_t i = 0; i < n; i++)
+        if (out[i * stride] != expected[i]) {
+            fail(check, "%s, n %zu, element %zu: %a became %d instead of %d (scale %a)", what, n, i,
+                 x[i], out[i * stride], expected[i], expected_scale);
             return;
         }
-    }
 }
 
-static int all_are(const float* x, size_t n, float value) {
+static void halve(size_t n, const float* x, uint16_t* half) {
     for (size_t i = 0; i < n; i++)
-        if (value != value ? x[i] == x[i] : x[i] != value)
-            return 0;
-    return 1;
+        half[i] = (uint16_t)(bits_of(x[i]) >> 16);
 }
 
-static void check_softmax_specials(Check* check, size_t n, Row* x, Row* mask) {
-    const size_t at = random_below(check, n), other = random_below(check, n);
-    const float scale = 0.125f;
-    const struct {
-        float value, mask;
-        int with_mask;
-        float rest; /* the others' x */
-        float expected;
-        const char* what;
-    } cases[] = {
-        {NAN, 0, 0, 1, NAN, "a NaN"},
-        {INFINITY, 0, 0, 1, NAN, "+inf"},
-        {NAN, 0, 1, 1, NAN, "a NaN, with a mask"},
-        {INFINITY, 0, 1, 1, NAN, "+inf, with a mask"},
-        {1, INFINITY, 1, 1, NAN, "+inf in the mask"},
-        {1, NAN, 1, 1, NAN, "a NaN in the mask"},
-        {NAN, 0, 0, -INFINITY, NAN, "a NaN among -inf"},
-        {-INFINITY, 0, 0, -INFINITY, 0, "nothing but -inf"},
-    };
-    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
-        row_place(x, n, 1);
-        row_place(mask, n, 1);
-        for (size_t i = 0; i < n; i++) {
-            x->data[i] = i == at ? cases[c].value : cases[c].rest;
-            mask->data[i] = i == at ? cases[c].mask : 0;
-        }
-        check->kernels.rows_f32.softmax(n, x->data, scale, cases[c].with_mask ? mask->data : NULL);
-        if (!all_are(x->data, n, cases[c].expected))
-            fail(check, "n %zu: %s at %zu", n, cases[c].what, at);
-    }
-    /* What overflows only when scaled. */
-    row_place(x, n, 1);
-    for (size_t i = 0; i < n; i++)
-        x->data[i] = i == at ? FLT_MAX : 1;
-    check->kernels.rows_f32.softmax(n, x->data, 2, NULL);
-    if (!all_are(x->data, n, NAN))
-        fail(check, "n %zu: an overflow at %zu", n, at);
-    /* All excluded, whatever is there. */
-    for (size_t i = 0; i < n; i++) {
-        x->data[i] = random_hostile_f32(check);
-        mask->data[i] = -INFINITY;
-    }
-    check->kernels.rows_f32.softmax(n, x->data, scale, mask->data);
-    if (!all_are(x->data, n, 0))
-        fail(check, "n %zu: all excluded", n);
-    /* All but one. */
-    for (size_t i = 0; i < n; i++)
-        x->data[i] = i == other ? 3 : random_hostile_f32(check);
-    mask->data[other] = 0;
-    check->kernels.rows_f32.softmax(n, x->data, scale, mask->data);
-    for (size_t i = 0; i < n; i++)
-        if (x->data[i] != (i == other))
-            fail(check, "n %zu: %g at %zu when only %zu counts", n, x->data[i], i, other);
+static float widened(uint16_t half) {
+    return f32_of((uint32_t)half << 16);
 }
 
-/* exp itself, to 2 ulp: of two elements 0 and v < -17.4, the sum is 1 and the second one exp(v). */
-static void check_exp(Check* check) {
-    const int count = check->quick ? 2000 : 400000;
-    for (int i = 0; i < count; i++) {
-        const float v = (float)(-17.4 - 90 * ((double)i + 0.5) / count);
-        float x[2] = {0, v};
-        check->kernels.rows_f32.softmax(2, x, 1, NULL);
-        const double exact = exp(v), ulp = fmax(ldexp(1, ilogb(exact) - 23), 0x1p-149);
-        if (x[0] != 1 || !(fabs(x[1] - exact) <= 2 * ulp))
-            fail(check, "exp(%.9g): %.9g instead of %.9g", v, x[1], exact);
-    }
+static float run_quantise(const npuenc_rows* rows, int of_bf16, size_t n, const void* x,
+                          int8_t* out) {
+    return of_bf16 ? rows->quantise_bf16(n, x, out) : rows->quantise_f32(n, x, out);
 }
 
-static void check_softmax(Check* check) {
-    Row x = row_new(), mask = row_new();
-    float before[most_columns], kept[most_columns];
-    begin(check, "softmax");
+static void check_quantise(Check* check, int of_bf16) {
+    Guarded in = guarded_new(most_columns * sizeof(float)), memory = guarded_new(most_columns);
+    static float x[most_columns];
+    static int8_t other[most_columns];
+    const size_t size = of_bf16 ? sizeof(uint16_t) : sizeof(float);
+    npuenc_kernels reference;
+    begin(check, of_bf16 ? "quantise_bf16" : "quantise_f32");
+    if (npuenc_kernels_init(&reference, "reference") != NPUENC_KERNELS_OK)
+        fail(check, "no reference");
     for (size_t n = 1; n; n = next_n(check, n))
-        for (int kind = 0; kind < 8; kind++) {
-            const int with_mask = kind & 1;
-            const float scale = kind & 2 ? 0.125f : -1.0f;
-            const double spread = kind & 4 ? 40 : 3; /* wide: to zero through the denormals */
-            for (size_t i = 0; i < n; i++)
-                before[i] = (float)(random_normal(check) * spread);
-            row_place(&mask, n, n & 1);
-            for (size_t i = 0; i < n; i++)
-                mask.data[i] = random_below(check, 4) ? (float)random_normal(check) : -INFINITY;
+        for (int kind = 0; kind < row_kinds; kind++)
             for (int at_end = 0; at_end < 2; at_end++) {
-                row_place(&x, n, at_end);
-                memcpy(x.data, before, n * sizeof(float));
-                check->kernels.rows_f32.softmax(n, x.data, scale, with_mask ? mask.data : NULL);
-                if (with_mask && all_are(mask.data, n, -INFINITY)) {
-                    if (!all_are(x.data, n, 0))
-                        fail(check, "n %zu: not zeros", n);
-                } else {
-                    expect_softmax(check, n, before, scale, with_mask ? mask.data : NULL, x.data);
+                void* from = guarded_place(&in, n * size, size, at_end);
+                int8_t* out = guarded_place(&memory, n, 1, at_end);
+                fill_row(check, kind, n, x);
+                /* Once everywhere, what is greater than all else. */
+                const size_t places = kind == plain_row && n <= 200 ? n : 1;
+                for (size_t place = 0; place < places; place++) {
+                    if (places > 1)
+                        x[place] = place & 1 ? 8.0f + (float)place : -8.0f - (float)place;
+                    if (of_bf16) {
+                        halve(n, x, from);
+                        for (size_t i = 0; i < n; i++)
+                            x[i] = widened(((const uint16_t*)from)[i]);
+                    } else {
+                        memcpy(from, x, n * size);
+                    }
+                    const float scale = run_quantise(&check->kernels.rows, of_bf16, n, from, out);
+                    expect_quantised(check, "row", n, x, 1, out, scale);
+                    const float other_scale =
+                        run_quantise(&reference.rows, of_bf16, n, from, other);
+                    if (bits_of(scale) != bits_of(other_scale) || memcmp(out, other, n) != 0)
+                        fail(check, "n %zu, kind %d: differs from the reference", n, kind);
                 }
-                row_check(check, &x, "x");
-                if (at_end && memcmp(x.data, kept, n * sizeof(float)) != 0)
-                    fail(check, "n %zu: differs with the alignment", n);
-                memcpy(kept, x.data, n * sizeof(float));
+                if (!guarded_intact(&memory, out, n) || !guarded_intact(&in, from, n * size))
+                    fail(check, "n %zu: wrote outside", n);
             }
-            if (kind == 0)
-                check_softmax_specials(check, n, &x, &mask);
-        }
-    check_exp(check);
     end(check);
-    guarded_free(&x.memory);
-    guarded_free(&mask.memory);
+    guarded_free(&in);
+    guarded_free(&memory);
 }
 
-static double gelu(double y) {
-    return y / 2 * erfc(-y / sqrt(2));
-}
-
-static int close_to_gelu(double got, float y) {
-    return fabs(got - gelu(y)) <= 1e-6 * fmax(1, fabs(y));
-}
-
-static void check_gelu(Check* check) {
-    const size_t count = check->quick ? 20 : 1000;
-    float x[most_columns], y[most_columns];
-    for (size_t part = 0; part < count; part++) {
-        for (size_t i = 0; i < most_columns; i++) {
-            const double even = ((double)(part * most_columns + i) + 0.5) / (double)count /
-                                most_columns; /* 0 to 1 */
-            x[i] = part % 2 ? (float)(24 * even - 12) : random_hostile_f32(check);
-            y[i] = x[i];
-        }
-        check->kernels.rows_f32.epilogue(most_columns, y, NULL, 1, NULL);
-        for (size_t i = 0; i < most_columns; i++) {
-            const int right = x[i] != x[i]        ? y[i] != y[i]
-                              : x[i] == INFINITY  ? y[i] == INFINITY
-                              : x[i] == -INFINITY ? y[i] == 0
-                              : fabsf(x[i]) > 6   ? y[i] == (x[i] > 0 ? x[i] : 0)
-                                                  : close_to_gelu(y[i], x[i]);
-            if (!right)
-                fail(check, "gelu(%.9g): %.9g instead of %.9g", x[i], y[i], gelu(x[i]));
-        }
-    }
-}
-
-/* The additions are exact to the bit; gelu is held against its bound, and an addition after it adds
- * half an ulp. */
-static void expect_epilogue(Check* check, size_t n, const float* before, const float* bias,
-                            int with_gelu, const float* addend, const float* y) {
-    for (size_t i = 0; i < n; i++) {
-        const float in = bias ? before[i] + bias[i] : before[i];
-        int right;
-        if (with_gelu) {
-            const double exact = gelu(in) + (addend ? addend[i] : 0);
-            const double bound = 1e-6 * fmax(1, fabs(in)) + u * slack * fabs(exact);
-            right = fabs(y[i] - exact) <= bound;
-        } else {
-            right = same_f32(y[i], addend ? in + addend[i] : in);
-        }
-        if (!right) {
-            fail(check, "n %zu, element %zu of bias %d, gelu %d, addend %d: %.9g of %.9g", n, i,
-                 bias != NULL, with_gelu, addend != NULL, y[i], before[i]);
-            return;
-        }
-    }
-}
-
-static void check_epilogue(Check* check) {
-    Row y = row_new(), bias = row_new(), addend = row_new();
-    float before[most_columns], kept[most_columns];
-    begin(check, "epilogue");
-    for (size_t n = 1; n; n = next_n(check, n))
-        for (int kind = 0; kind < 8; kind++) {
-            row_place(&bias, n, n & 1);
-            row_place(&addend, n, n & 1);
-            for (size_t i = 0; i < n; i++) {
-                before[i] = (float)(3 * random_normal(check));
-                bias.data[i] = (float)random_normal(check);
-                addend.data[i] = (float)random_normal(check);
+static void check_quantise_cols(Check* check) {
+    enum { most_n = 200, most_tall = 130, most_gap = 20, most_of = most_n + most_gap };
+    static const size_t heights[] = {1, 2, 3, 5, 8, 16, 17, 64, most_tall};
+    Guarded in = guarded_new(most_tall * most_of * sizeof(uint16_t));
+    Guarded memory = guarded_new(most_tall * most_n);
+    Guarded scale_memory = guarded_new(most_n * sizeof(float));
+    float x[most_tall];
+    uint16_t half[most_tall];
+    begin(check, "quantise_cols_bf16");
+    for (size_t n = 1; n <= (check->quick ? 70 : most_n); n++)
+        for (size_t h = 0; h < sizeof heights / sizeof heights[0]; h++) {
+            const size_t rows = heights[h];
+            const size_t ld = n + (random_below(check, 2) ? random_below(check, most_gap + 1) : 0);
+            const size_t bytes = ((rows - 1) * ld + n) * sizeof(uint16_t);
+            const int at_end = (int)(n + h) & 1;
+            uint16_t* from = guarded_place(&in, bytes, sizeof(uint16_t), at_end);
+            int8_t* out = guarded_place(&memory, rows * n, 1, at_end);
+            float* scales = guarded_place(&scale_memory, n * sizeof(float), sizeof(float), at_end);
+            for (size_t col = 0; col < n; col++) {
+                const int kind =
+                    random_below(check, 3) ? (int)random_below(check, row_kinds) : plain_row;
+                fill_row(check, kind, rows, x);
+                halve(rows, x, half);
+                for (size_t row = 0; row < rows; row++)
+                    from[row * ld + col] = half[row];
             }
-            if (!(kind & 2)) /* without gelu */
-                before[random_below(check, n)] = random_hostile_f32(check);
-            const float* with_bias = kind & 1 ? bias.data : NULL;
-            const float* with_addend = kind & 4 ? addend.data : NULL;
-            for (int at_end = 0; at_end < 2; at_end++) {
-                row_place(&y, n, at_end);
-                memcpy(y.data, before, n * sizeof(float));
-                /* Any value but 0 means yes. */
-                check->kernels.rows_f32.epilogue(n, y.data, with_bias, kind & 2, with_addend);
-                expect_epilogue(check, n, before, with_bias, kind & 2, with_addend, y.data);
-                row_check(check, &y, "y");
-                if (at_end && memcmp(y.data, kept, n * sizeof(float)) != 0)
-                    fail(check, "n %zu: differs with the alignment", n);
-                memcpy(kept, y.data, n * sizeof(float));
+            check->kernels.rows.quantise_cols_bf16(rows, n, from, ld, out, scales);
+            for (size_t col = 0; col < n; col++) {
+                for (size_t row = 0; row < rows; row++)
+                    x[row] = widened(from[row * ld + col]);
+                expect_quantised(check, "column", rows, x, n, out + col, scales[col]);
             }
-        }
-    check_gelu(check);
-    end(check);
-    guarded_free(&y.memory);
-    guarded_free(&bias.memory);
-    guarded_free(&addend.memory);
-}
-
-static void check_abs_max(Check* check) {
-    Row x = row_new();
-    begin(check, "abs_max");
-    for (size_t n = 1; n; n = next_n(check, n))
-        for (int kind = 0; kind < 6; kind++) {
-            float greatest = 0;
-            row_place(&x, n, kind & 1);
-            for (size_t i = 0; i < n; i++) {
-                x.data[i] = kind < 2   ? (float)random_normal(check)
-                            : kind < 4 ? random_hostile_f32(check)
-                                       : NAN;
-                if (fabsf(x.data[i]) > greatest)
-                    greatest = fabsf(x.data[i]);
-            }
-            if (kind < 2) { /* each place once the greatest */
-                x.data[n / 2] = -7.5f;
-                greatest = 7.5f;
-            }
-            const float got = check->kernels.rows_f32.abs_max(n, x.data);
-            if (bits_of(got) != bits_of(greatest))
-                fail(check, "n %zu: %.9g instead of %.9g", n, got, greatest);
-            for (size_t i = 0; kind == 0 && n <= 200 && i < n; i++) {
-                x.data[i] = -8;
-                if (check->kernels.rows_f32.abs_max(n, x.data) != 8)
-                    fail(check, "n %zu: element %zu missed", n, i);
-                x.data[i] = 0;
-            }
+            if (!guarded_intact(&memory, out, rows * n) || !guarded_intact(&in, from, bytes) ||
+                !guarded_intact(&scale_memory, scales, n * sizeof(float)))
+                fail(check, "%zu x %zu: wrote outside", rows, n);
         }
     end(check);
-    guarded_free(&x.memory);
+    guarded_free(&in);
+    guarded_free(&memory);
+    guarded_free(&scale_memory);
 }
 
 void check_rows(Check* check) {
     check_layer_norm(check);
-    check_softmax(check);
-    check_epilogue(check);
-    check_abs_max(check);
+    check_quantise(check, 0);
+    check_quantise(check, 1);
+    check_quantise_cols(check);
 }

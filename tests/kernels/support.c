@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random values and guarded memory.
+ * Random values, guarded memory, and float formats.
  */
 #define _DEFAULT_SOURCE
 #include <float.h>
@@ -106,4 +106,39 @@ uint32_t bits_of(float value) {
 
 int same_f32(float a, float b) {
     return bits_of(a) == bits_of(b) || (a != a && b != b);
+}
+
+const Format bf16 = {8, -126, 127};
+const Format f16 = {11, -14, 15};
+
+double decoded(Format format, uint16_t bits) {
+    const int fraction_bits = format.precision - 1;
+    const int exponent = (bits & 0x7fff) >> fraction_bits;
+    const int fraction = bits & ((1 << fraction_bits) - 1);
+    const double sign = bits & 0x8000 ? -1 : 1;
+    if (exponent == 2 * format.most + 1)
+        return fraction ? NAN : sign * INFINITY;
+    if (exponent == 0)
+        return sign * ldexp(fraction, format.least - fraction_bits);
+    return sign * ldexp(fraction + (1 << fraction_bits), exponent - format.most - fraction_bits);
+}
+
+int is_nearest(Format format, float value, uint16_t bits) {
+    const int fraction_bits = format.precision - 1;
+    if (value != value) /* quiet: the first bit of the fraction */
+        return decoded(format, bits) != decoded(format, bits) && bits >> (fraction_bits - 1) & 1;
+    double exact = value;
+    if (isfinite(exact) && exact != 0) {
+        const int exponent = ilogb(exact) < format.least ? format.least : ilogb(exact);
+        const double quantum = ldexp(1, exponent - fraction_bits);
+        exact = nearbyint(exact / quantum) * quantum;
+        if (fabs(exact) >= ldexp(1, format.most + 1))
+            exact = copysign(INFINITY, exact);
+    }
+    const double got = decoded(format, bits);
+    return got == exact && !signbit(got) == !signbit(exact);
+}
+
+double depth_of(size_t n) {
+    return (double)((n + 7) / 8) + 7;
 }

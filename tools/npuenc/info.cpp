@@ -11,6 +11,13 @@
 namespace npuenc {
 namespace {
 
+std::string precision_text(const npuenc_model_info& info) {
+    if (info.wide_precision == info.precision)
+        return precision_name(info.precision);
+    return format("%s; %s in the convolutions and the first layer", precision_name(info.precision),
+                  precision_name(info.wide_precision));
+}
+
 void print_text(const std::string& path, const npuenc_model_info& info, const Context& context) {
     print_line(stdout, "model", format("%s, %s", info.name, path.c_str()));
     print_line(
@@ -25,7 +32,7 @@ void print_text(const std::string& path, const npuenc_model_info& info, const Co
     if (info.n_vocab)
         print_line(stdout, "vocabulary", format("%u tokens", info.n_vocab));
     print_line(stdout, "memory", format("%s of weights", bytes_text(info.weight_bytes).c_str()));
-    print_line(stdout, "precision", precision_name(info.precision));
+    print_line(stdout, "precision", precision_text(info));
     print_line(stdout, "device", device_text(context));
     print_line(stdout, "runs on",
                format("linear %s, attention %s, convolution %s, elementwise %s",
@@ -51,6 +58,7 @@ void print_json(const std::string& path, const npuenc_model_info& info, const Co
         .member("file_bytes", info.file_bytes)
         .member("weight_bytes", info.weight_bytes)
         .member("precision", precision_name(info.precision))
+        .member("wide_precision", precision_name(info.wide_precision))
         .member("device", device_name(device.device_type))
         .member("device_name", context.device().name)
         .member("isa", device.isa)

@@ -2,29 +2,12 @@
  *
  * Conversions in plain C, without a branch or a call inside the loops.
  */
-#include <string.h>
-
 #include "kernels/cpu/isa.h"
-
-static inline uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static inline float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#include "kernels/cpu/reference/bits.h"
 
 static void f32_to_bf16(size_t n, const float* in, uint16_t* out) {
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t bits = bits_of(in[i]);
-        const uint32_t nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-        const uint32_t quiet = (bits >> 16) | 0x40;
-        out[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : nearest);
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = bf16_of(in[i]);
 }
 
 static void bf16_to_f32(size_t n, const uint16_t* in, float* out) {
@@ -36,19 +19,8 @@ static void bf16_to_f32(size_t n, const uint16_t* in, float* out) {
 }
 
 static void f32_to_f16(size_t n, const float* in, uint16_t* out) {
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t bits = bits_of(in[i]);
-        const uint32_t sign = (bits >> 16) & 0x8000;
-        const uint32_t magnitude = bits & 0x7fffffff;
-        const uint32_t normal = (magnitude - (112u << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
-        /* The last place of 1/2 is worth the least f16: the addition rounds. */
-        const uint32_t subnormal = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
-        const uint32_t quiet = 0x7e00 | ((magnitude >> 13) & 0x3ff);
-        uint32_t half = magnitude < 113u << 23 ? subnormal : normal;
-        half = magnitude >= 143u << 23 ? 0x7c00 : half;
-        half = magnitude > 255u << 23 ? quiet : half;
-        out[i] = (uint16_t)(sign | half);
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = f16_of(in[i]);
 }
 
 static void f16_to_f32(size_t n, const uint16_t* in, float* out) {
@@ -69,11 +41,10 @@ static inline int32_t nearest(float value) {
     return (int32_t)(bits_of(value + 0x1.8p23f) - bits_of(0x1.8p23f));
 }
 
-static void f32_to_s8(size_t n, const float* in, float scale, int symmetric, int8_t* out) {
-    const float least = symmetric ? -127.0f : -128.0f;
+static void f32_to_s8(size_t n, const float* in, float scale, int8_t* out) {
     for (size_t i = 0; i < n; i++) {
         float value = in[i] * scale;
-        value = value < least ? least : value;
+        value = value < -128.0f ? -128.0f : value;
         value = value > 127.0f ? 127.0f : value;
         value = value != value ? 0.0f : value;
         out[i] = (int8_t)nearest(value);
@@ -103,17 +74,7 @@ static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_poi
     }
 }
 
-static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float* col_scale,
-                       float* out) {
-    if (col_scale)
-        for (size_t i = 0; i < n; i++)
-            out[i] = (float)in[i] * row_scale * col_scale[i];
-    else
-        for (size_t i = 0; i < n; i++)
-            out[i] = (float)in[i] * row_scale;
-}
-
 void npuenc_convert_init_reference(npuenc_convert* family) {
     *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
-                               f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
+                               f32_to_s8,   s8_to_f32,   s32_to_s8};
 }

@@ -4,11 +4,12 @@
  * as gemm_f32.c. The product of two bf16 is exact in f32 where it neither overflows nor underflows,
  * so only the sums round.
  */
-#include <string.h>
-
-#include "kernels/cpu/isa.h"
+#include <stdint.h>
 
 enum { mr = 4, nr = 8, block = 64 };
+typedef uint16_t element;
+
+#include "kernels/cpu/reference/gemm.h"
 
 static void widen(size_t n, const uint16_t* in, float* out) {
     for (size_t i = 0; i < n; i++) {
@@ -17,50 +18,34 @@ static void widen(size_t n, const uint16_t* in, float* out) {
     }
 }
 
-/* panel[k][width] = src[row][k] */
-static void pack_rows(size_t width, size_t rows, size_t k, const uint16_t* src, size_t ld,
-                      uint16_t* panel) {
-    for (size_t i = 0; i < k; i++)
-        for (size_t r = 0; r < width; r++)
-            panel[i * width + r] = r < rows ? src[r * ld + i] : 0;
-}
-
-static void pack_a(size_t rows, size_t k, const uint16_t* src, size_t ld, uint16_t* panel) {
-    pack_rows(mr, rows, k, src, ld, panel);
-}
-
-static void pack_b_rows(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel) {
-    pack_rows(nr, cols, k, src, ld, panel);
-}
-
-static void pack_b_cols(size_t cols, size_t k, const uint16_t* src, size_t ld, uint16_t* panel) {
-    for (size_t i = 0; i < k; i++)
-        for (size_t j = 0; j < nr; j++)
-            panel[i * nr + j] = j < cols ? src[i * ld + j] : 0;
-}
-
-static void tile(size_t rows, size_t cols, size_t k, const uint16_t* a, const uint16_t* b, float* c,
-                 size_t ldc, int accumulate) {
+static void multiply_tile(const npuenc_tile* tile) {
+    const size_t rows = tile->rows, cols = tile->cols;
+    const char* a = tile->a;
+    const uint16_t* b = tile->b;
+    float* c = tile->c;
     float sum[mr][nr] = {{0}};
-    if (accumulate)
+    if (tile->accumulate)
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < cols; j++)
-                sum[r][j] = c[r * ldc + j];
-    for (size_t done = 0; done < k; done += block) {
-        const size_t n = k - done < block ? k - done : block;
-        float wide_a[block * mr], wide_b[block * nr];
-        widen(n * mr, a + done * mr, wide_a);
+                sum[r][j] = c[r * tile->ldc + j];
+    for (size_t done = 0; done < tile->k; done += block) {
+        const size_t n = tile->k - done < block ? tile->k - done : block;
+        float wide_b[block * nr];
         widen(n * nr, b + done * nr, wide_b);
-        for (size_t i = 0; i < n; i++)
-            for (size_t r = 0; r < mr; r++)
+        for (size_t r = 0; r < rows; r++) {
+            float wide_a[block];
+            widen(n, (const uint16_t*)(const void*)(a + r * tile->lda) + done, wide_a);
+            for (size_t i = 0; i < n; i++)
                 for (size_t j = 0; j < nr; j++)
-                    sum[r][j] += wide_a[i * mr + r] * wide_b[i * nr + j];
+                    sum[r][j] += wide_a[i] * wide_b[i * nr + j];
+        }
     }
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < cols; j++)
-            c[r * ldc + j] = sum[r][j];
+            c[r * tile->ldc + j] = sum[r][j];
 }
 
-void npuenc_gemm_bf16_init_reference(npuenc_gemm_bf16* family) {
-    *family = (npuenc_gemm_bf16){mr, nr, 1, pack_a, pack_b_rows, pack_b_cols, tile};
+void npuenc_gemm_bf16_init_reference(npuenc_gemm* family) {
+    *family = (npuenc_gemm){mr, nr,     1,           sizeof(element), sizeof(element),
+                            0,  pack_a, pack_b_rows, pack_b_cols,     multiply_tile};
 }

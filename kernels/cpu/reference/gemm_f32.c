@@ -1,50 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
  * f32 products in plain C: what every other instruction set is measured against, and what runs
- * where there is none. The tile is small enough for sixteen registers of four lanes.
+ * where there is none.
  */
-#include "kernels/cpu/isa.h"
-
 enum { mr = 4, nr = 8 };
+typedef float element;
 
-/* panel[k][width] = src[row][k] */
-static void pack_rows(size_t width, size_t rows, size_t k, const float* src, size_t ld,
-                      float* panel) {
-    for (size_t i = 0; i < k; i++)
-        for (size_t r = 0; r < width; r++)
-            panel[i * width + r] = r < rows ? src[r * ld + i] : 0.0f;
-}
+#include "kernels/cpu/reference/gemm.h"
 
-static void pack_a(size_t rows, size_t k, const float* src, size_t ld, float* panel) {
-    pack_rows(mr, rows, k, src, ld, panel);
-}
-
-static void pack_b_rows(size_t cols, size_t k, const float* src, size_t ld, float* panel) {
-    pack_rows(nr, cols, k, src, ld, panel);
-}
-
-static void pack_b_cols(size_t cols, size_t k, const float* src, size_t ld, float* panel) {
-    for (size_t i = 0; i < k; i++)
-        for (size_t j = 0; j < nr; j++)
-            panel[i * nr + j] = j < cols ? src[i * ld + j] : 0.0f;
-}
-
-static void tile(size_t rows, size_t cols, size_t k, const float* a, const float* b, float* c,
-                 size_t ldc, int accumulate) {
+static void multiply_tile(const npuenc_tile* tile) {
+    const size_t rows = tile->rows, cols = tile->cols;
+    const char* a = tile->a;
+    const float* b = tile->b;
+    float* c = tile->c;
     float sum[mr][nr] = {{0}};
-    if (accumulate)
+    if (tile->accumulate)
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < cols; j++)
-                sum[r][j] = c[r * ldc + j];
-    for (size_t i = 0; i < k; i++, a += mr, b += nr)
-        for (size_t r = 0; r < mr; r++)
+                sum[r][j] = c[r * tile->ldc + j];
+    for (size_t i = 0; i < tile->k; i++, b += nr)
+        for (size_t r = 0; r < rows; r++) {
+            const float factor = ((const float*)(const void*)(a + r * tile->lda))[i];
             for (size_t j = 0; j < nr; j++)
-                sum[r][j] += a[r] * b[j];
+                sum[r][j] += factor * b[j];
+        }
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < cols; j++)
-            c[r * ldc + j] = sum[r][j];
+            c[r * tile->ldc + j] = sum[r][j];
 }
 
-void npuenc_gemm_f32_init_reference(npuenc_gemm_f32* family) {
-    *family = (npuenc_gemm_f32){mr, nr, 1, pack_a, pack_b_rows, pack_b_cols, tile};
+void npuenc_gemm_f32_init_reference(npuenc_gemm* family) {
+    *family = (npuenc_gemm){mr, nr,     1,           sizeof(element), sizeof(element),
+                            0,  pack_a, pack_b_rows, pack_b_cols,     multiply_tile};
 }

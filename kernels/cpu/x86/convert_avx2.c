@@ -106,9 +106,9 @@ static inline void one_f32_to_s8(const float* in, int8_t* out, __m256 scale, __m
     store_8(nearest_within(value, least, _mm256_set1_ps(127)), out);
 }
 
-static void f32_to_s8(size_t n, const float* in, float scale, int symmetric, int8_t* out) {
+static void f32_to_s8(size_t n, const float* in, float scale, int8_t* out) {
     const __m256 factor = _mm256_set1_ps(scale);
-    const __m256 least = _mm256_set1_ps(symmetric ? -127 : -128);
+    const __m256 least = _mm256_set1_ps(-128);
     FOR_EACH_VECTOR(float, int8_t, one_f32_to_s8(from, to, factor, least));
 }
 
@@ -142,22 +142,7 @@ static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_poi
     FOR_EACH_VECTOR(int32_t, int8_t, one_s32_to_s8(from, to, factor, zero));
 }
 
-static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float* col_scale,
-                       float* out) {
-    const size_t whole = n - n % lanes;
-    const __m256 scale = _mm256_set1_ps(row_scale);
-    for (size_t i = 0; i < whole; i += lanes) {
-        const __m256 value = _mm256_mul_ps(load_s32(in + i), scale);
-        _mm256_storeu_ps(out + i,
-                         col_scale ? _mm256_mul_ps(value, _mm256_loadu_ps(col_scale + i)) : value);
-    }
-    for (size_t i = whole; i < n; i++) {
-        const float value = (float)in[i] * row_scale;
-        out[i] = col_scale ? value * col_scale[i] : value;
-    }
-}
-
 void npuenc_convert_init_avx2(npuenc_convert* family) {
     *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
-                               f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
+                               f32_to_s8,   s8_to_f32,   s32_to_s8};
 }

@@ -66,8 +66,8 @@ static inline __m512i nearest_within(__m512 value, __m512 least, __m512 most) {
     return _mm512_maskz_cvtps_epi32(is_number, clamped);
 }
 
-static void f32_to_s8(size_t n, const float* in, float scale, int symmetric, int8_t* out) {
-    const __m512 least = _mm512_set1_ps(symmetric ? -127 : -128);
+static void f32_to_s8(size_t n, const float* in, float scale, int8_t* out) {
+    const __m512 least = _mm512_set1_ps(-128);
     const __m512 most = _mm512_set1_ps(127);
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
@@ -102,19 +102,7 @@ static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_poi
     }
 }
 
-static void s32_to_f32(size_t n, const int32_t* in, float row_scale, const float* col_scale,
-                       float* out) {
-    for (size_t i = 0; i < n; i += lanes) {
-        const __mmask16 mask = first(n - i);
-        __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(mask, in + i)),
-                                     _mm512_set1_ps(row_scale));
-        if (col_scale)
-            value = _mm512_mul_ps(value, _mm512_maskz_loadu_ps(mask, col_scale + i));
-        _mm512_mask_storeu_ps(out + i, mask, value);
-    }
-}
-
 void npuenc_convert_init_avx512(npuenc_convert* family) {
     *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
-                               f32_to_s8,   s8_to_f32,   s32_to_s8,  s32_to_f32};
+                               f32_to_s8,   s8_to_f32,   s32_to_s8};
 }

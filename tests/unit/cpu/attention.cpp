@@ -39,6 +39,9 @@ struct Problem {
 
     Problem(const Case& c, npuenc_dtype type, npuenc_mask mask, bool per_item, bool per_head) {
         shape.type = type;
+        shape.precision = type == NPUENC_F32    ? NPUENC_PRECISION_F32
+                          : type == NPUENC_BF16 ? NPUENC_PRECISION_BF16
+                                                : NPUENC_PRECISION_INT8;
         shape.batch = c.batch;
         shape.n_head = c.n_head;
         shape.head_dim = c.head_dim;
@@ -99,7 +102,8 @@ struct Problem {
     // factor within exp(2 (e + 2 u max |score|)), by the errors of exp (2 ulp, at most 4 u, for it
     // and for the sum), of the sum over keys and of the division. The second product adds
     // gamma(kv_len). exp(x) - 1 <= 1.1 x for x <= 0.18.
-    // bf16 rounds the probabilities, and the result.
+    // bf16 and s8 round the probabilities to bf16, of an exp that is within 2^-13.7 (and so is
+    // their sum), bf16 the result too.
     void solve(size_t item, size_t head, size_t i) {
         const size_t d = shape.head_dim, n = shape.kv_len;
         double* row = expected.data() + item * shape.stride_o + i * shape.ldo + head * d;
@@ -136,8 +140,8 @@ struct Problem {
         const double exponent = 2 * (error + 2 * unit_f32 * magnitude);
         assert_true(exponent < 0.1);
         double relative = 1.1 * exponent + 8 * unit_f32 + gamma_f32(2 * n + 4);
-        if (shape.type == NPUENC_BF16)
-            relative += 1.01 * unit_bf16;
+        if (shape.type != NPUENC_F32)
+            relative += 1.01 * unit_bf16 + 2 * std::exp2(-13.7);
         for (size_t j = 0; j < n; ++j) {
             if (p[j] == 0)
                 continue;

@@ -175,6 +175,7 @@ void allocates_nothing_in_a_steady_state() {
         }
         Attention attention{};
         attention.type = NPUENC_S8;
+        attention.precision = NPUENC_PRECISION_INT8;
         attention.batch = 1;
         attention.n_head = 2;
         attention.head_dim = n / 2;
@@ -187,6 +188,7 @@ void allocates_nothing_in_a_steady_state() {
         attention.q_scale = attention.k_scale = attention.v_scale = attention.out_scale = 0.1f;
         device.attention(attention, bytes.data(), bytes.data(), bytes.data(), out.data());
         attention.type = NPUENC_F32;
+        attention.precision = NPUENC_PRECISION_F32;
         device.attention(attention, x.data(), x.data(), x.data(), y.data());
         Matmul matmul{};
         matmul.a_type = matmul.b_type = matmul.c_type = NPUENC_S8;

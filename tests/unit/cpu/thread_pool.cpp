@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -272,6 +273,30 @@ static void counts_cores() {
     assert_int_equal(default_thread_count(nonsense.root()), cpus.size());
 }
 
+// Whoever does not ask for a number of threads shares one pool; a child of fork gets one of its
+// own, as the threads are not in it.
+static void is_shared_by_default() {
+    const std::shared_ptr<ThreadPool> first = ThreadPool::shared(), second = ThreadPool::shared();
+    assert_ptr_equal(first.get(), second.get());
+    assert_int_equal(first->n_threads(), default_thread_count());
+
+#if defined(__SANITIZE_THREAD__)
+    return; // which ends a child that starts threads
+#endif
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const std::shared_ptr<ThreadPool> own = ThreadPool::shared();
+        std::atomic<unsigned> done{0};
+        own->for_each(100, [&](size_t, unsigned) { ++done; });
+        _exit(own != first && done == 100 ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(guarded<runs_every_task_once>),
@@ -284,6 +309,7 @@ int main() {
         cmocka_unit_test(guarded<blocks_signals>),
         cmocka_unit_test(guarded<fails_cleanly_without_threads>),
         cmocka_unit_test(guarded<counts_cores>),
+        cmocka_unit_test(guarded<is_shared_by_default>),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -44,7 +44,19 @@ class AlignedBuffer {
         return *this;
     }
 
+    // At least this many bytes; what it held is lost where it grows.
+    void reserve(size_t bytes) {
+        if (bytes <= bytes_)
+            return;
+        *this = AlignedBuffer(); // first, so that old and new do not add up
+        *this = AlignedBuffer(bytes);
+    }
+
     void* data() const { return data_; }
+    template <class T>
+    T* as() const {
+        return static_cast<T*>(data_);
+    }
     size_t bytes() const { return bytes_; }
 
   private:

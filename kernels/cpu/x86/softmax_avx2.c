@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Softmax by blocks for AVX2 with FMA. The last keys are a vector under a mask; only there are the
+ * loads and stores masked, since masked stores are slow on some CPUs.
+ */
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/cpu/approximation.h"
+#include "kernels/cpu/isa.h"
+
+enum { lanes = 8, to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+static inline __m256i first(size_t n) {
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < lanes ? (int)n : lanes), index);
+}
+
+/* Up to a vector from or to a row that has `left` elements left; zeros beyond. */
+static inline __m256 load(const float* x, size_t left) {
+    return left >= lanes ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, first(left));
+}
+
+static inline void store(float* x, size_t left, __m256 v) {
+    if (left >= lanes)
+        _mm256_storeu_ps(x, v);
+    else
+        _mm256_maskstore_ps(x, first(left), v);
+}
+
+static inline __m256 all(float value) {
+    return _mm256_set1_ps(value);
+}
+
+static inline float sum_of(__m256 v) {
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+static inline float greatest_of(__m256 v) {
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+/* exp2(t) for t <= 0 or hardly more. NaN stays NaN. */
+static ALWAYS_INLINE __m256 exp2_of(__m256 t, int to_bf16) {
+    const __m256 n = _mm256_round_ps(t, to_nearest);
+    const __m256 f = _mm256_sub_ps(t, n);
+    __m256 p;
+    if (to_bf16) {
+        p = all(npuenc_exp2_bf16_3);
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_bf16_2));
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_bf16_1));
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_bf16_0));
+    } else {
+        p = all(npuenc_exp2_6);
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_5));
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_4));
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_3));
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_2));
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_1));
+        p = _mm256_fmadd_ps(p, f, all(npuenc_exp2_0));
+    }
+    /* 2^n as the bits of its exponent, which for what is kept is that of a normal number. */
+    const __m256i power =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    const __m256 kept = _mm256_cmp_ps(t, all(npuenc_exp2_least), _CMP_NLT_UQ);
+    return _mm256_and_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(power)), kept);
+}
+
+/* Up to a vector of x log2 e, from scores that begin at x and key i. `left` is a constant of a
+ * whole one wherever this is expanded. */
+static ALWAYS_INLINE __m256 scaled(const npuenc_scores* block, const float* x, const float* mask,
+                                   size_t i, size_t left, __m256 scale) {
+    __m256 v = load(x + i, left);
+    if (block->key_scale)
+        v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_castps_si256(v)),
+                          load(block->key_scale + i, left));
+    v = _mm256_mul_ps(v, scale);
+    if (mask) {
+        const __m256 added = load(mask + i, left);
+        const __m256 out = _mm256_cmp_ps(added, all(-INFINITY), _CMP_EQ_OQ);
+        v = _mm256_fmadd_ps(added, all(npuenc_log2e), v);
+        v = _mm256_blendv_ps(v, added, out);
+    }
+    return v;
+}
+
+/* scores = x log2 e, and the greatest of it. Of a number and a NaN, max gives the second: NaN
+ * counts as nothing. */
+static ALWAYS_INLINE float scale_scores(const npuenc_scores* block, size_t row, size_t n) {
+    float* x = (float*)block->scores + row * block->ld;
+    const float* mask = block->mask ? block->mask + row * block->ld_mask : NULL;
+    const __m256 scale = all(block->row_scale[row] * npuenc_log2e);
+    __m256 greatest = all(-INFINITY);
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        const __m256 v = scaled(block, x, mask, i, lanes, scale);
+        _mm256_storeu_ps(x + i, v);
+        greatest = _mm256_max_ps(v, greatest);
+    }
+    if (i < n) {
+        const __m256i in = first(n - i);
+        const __m256 v = scaled(block, x, mask, i, n - i, scale);
+        _mm256_maskstore_ps(x + i, in, v);
+        greatest = _mm256_max_ps(_mm256_blendv_ps(greatest, v, _mm256_castsi256_ps(in)), greatest);
+    }
+    return greatest_of(greatest);
+}
+
+/* Probabilities need no care for NaN: of one whose bits are all set, the total says so. */
+static inline __m128i bf16_of(__m256 probability) {
+    const __m256i bits = _mm256_castps_si256(probability);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i wide = _mm256_srli_epi32(up, 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+}
+
+/* There are no masks for 16 bits: the end of a row goes through a vector on the stack. */
+static inline void store_16(uint16_t* at, size_t left, __m128i v) {
+    uint16_t some[lanes];
+    if (left >= lanes) {
+        _mm_storeu_si128((__m128i*)(void*)at, v);
+    } else {
+        _mm_storeu_si128((__m128i*)(void*)some, v);
+        memcpy(at, some, left * sizeof *at);
+    }
+}
+
+/* Up to a vector of a row's probabilities to where p[i] is. */
+static ALWAYS_INLINE void store_p(void* p, size_t i, size_t left, __m256 v, int to_bf16) {
+    if (to_bf16)
+        store_16((uint16_t*)p + i, left, bf16_of(v));
+    else
+        store((float*)p + i, left, v);
+}
+
+static ALWAYS_INLINE void soften_row(const npuenc_scores* block, size_t row, int to_bf16) {
+    const float* x = (const float*)block->scores + row * block->ld;
+    void* p = (char*)block->p + row * block->ldp * (to_bf16 ? sizeof(uint16_t) : sizeof(float));
+    const size_t n = block->n_keys[row];
+    const float greatest = scale_scores(block, row, n);
+    /* -inf less 0 makes zeros, and NaN of NaN. */
+    const __m256 base = all(greatest == -INFINITY ? 0.0f : greatest);
+    __m256 total = all(0);
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        const __m256 e = exp2_of(_mm256_sub_ps(_mm256_loadu_ps(x + i), base), to_bf16);
+        total = _mm256_add_ps(total, e);
+        store_p(p, i, lanes, e, to_bf16);
+    }
+    if (i < n) {
+        const __m256 in = _mm256_castsi256_ps(first(n - i));
+        const __m256 t = _mm256_sub_ps(load(x + i, n - i), base);
+        const __m256 e = _mm256_and_ps(exp2_of(t, to_bf16), in);
+        total = _mm256_add_ps(total, e);
+        store_p(p, i, block->keys - i, e, to_bf16);
+        i += lanes;
+    }
+    for (; i < block->keys; i += lanes)
+        store_p(p, i, block->keys - i, all(0), to_bf16);
+    block->greatest[row] = greatest;
+    block->total[row] = sum_of(total);
+}
+
+/* `to_bf16` is a constant wherever this is expanded. */
+static ALWAYS_INLINE void soften(const npuenc_scores* block, int to_bf16) {
+    const npuenc_scores parts = *block; /* which no store to what it points to can change */
+    for (size_t row = 0; row < parts.rows; row++)
+        soften_row(&parts, row, to_bf16);
+}
+
+static void block_f32(const npuenc_scores* block) {
+    soften(block, 0);
+}
+
+static void block_bf16(const npuenc_scores* block) {
+    soften(block, 1);
+}
+
+/* exp2(a - base), where both may be -inf. */
+static inline __m256 factor_of(__m256 a, __m256 base) {
+    const __m256 some = _mm256_cmp_ps(base, all(-INFINITY), _CMP_NEQ_UQ);
+    return exp2_of(_mm256_sub_ps(a, _mm256_and_ps(base, some)), 0);
+}
+
+static void merge(const npuenc_part* part, float* out, size_t ld_out, float* greatest,
+                  float* total) {
+    float old_factors[npuenc_most_queries], new_factors[npuenc_most_queries];
+    for (size_t row = 0; row < part->rows; row += lanes) {
+        const size_t left = part->rows - row;
+        const __m256 before = load(greatest + row, left);
+        const __m256 here = load(part->greatest + row, left);
+        const __m256 base = _mm256_max_ps(before, here);
+        const __m256 old_factor = factor_of(before, base), new_factor = factor_of(here, base);
+        const __m256 sum = _mm256_mul_ps(load(total + row, left), old_factor);
+        store(total + row, left, _mm256_fmadd_ps(load(part->total + row, left), new_factor, sum));
+        store(greatest + row, left, base);
+        _mm256_storeu_ps(old_factors + row, old_factor);
+        _mm256_storeu_ps(new_factors + row, new_factor);
+    }
+    const size_t n = part->n;
+    for (size_t row = 0; row < part->rows; row++, out += ld_out) {
+        const float* at = (const float*)part->part + row * part->ld;
+        const __m256 old_factor = all(old_factors[row]), new_factor = all(new_factors[row]);
+        for (size_t i = 0; i < n; i += lanes) {
+            __m256 added = load(at + i, n - i);
+            if (part->col_scale)
+                added = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_castps_si256(added)),
+                                      load(part->col_scale + i, n - i));
+            const __m256 kept = _mm256_mul_ps(load(out + i, n - i), old_factor);
+            store(out + i, n - i, _mm256_fmadd_ps(added, new_factor, kept));
+        }
+    }
+}
+
+void npuenc_softmax_init_avx2(npuenc_softmax* family) {
+    family->block_f32 = block_f32;
+    family->block_bf16 = block_bf16;
+    family->merge = merge;
+}
