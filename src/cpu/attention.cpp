@@ -70,7 +70,7 @@ class Call {
           q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
           v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
           k_stride_(panel_stride(score_gemm_, shape.head_dim)),
-          v_stride_(groups_bytes(result_gemm_, shape.kv_len)),
+          v_stride_(round_up(groups_bytes(result_gemm_, shape.kv_len), cache_line)),
           keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr), k_stride_)),
           values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr), v_stride_)),
           key_scales_bytes_(round_up(size_product(shape.kv_len, sizeof(float)), cache_line)),
