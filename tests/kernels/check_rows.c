@@ -164,6 +164,13 @@ enum {
     row_kinds
 };
 
+/* The first and the last NaN of a bf16, the usual one, of either sign. */
+static float random_nan(Check* check) {
+    static const uint32_t nans[] = {0x7f810000, 0x7fffffff, 0x7fc00000};
+    const uint32_t nan = nans[random_below(check, sizeof nans / sizeof nans[0])];
+    return f32_of(nan | (uint32_t)random_below(check, 2) << 31);
+}
+
 static float random_element(Check* check, int kind, int exponent) {
     const float normal = (float)random_normal(check);
     float value = normal;
@@ -178,9 +185,9 @@ static float random_element(Check* check, int kind, int exponent) {
         while (!isfinite(value));
         return value;
     case nan_row:
-        return random_below(check, 4) ? normal : random_below(check, 2) ? NAN : -NAN;
+        return random_below(check, 4) ? normal : random_nan(check);
     case all_nan_row:
-        return NAN;
+        return random_nan(check);
     case tied_row:
         return (float)((int)random_below(check, 254) - 127) + 0.5f;
     case zero_row:
