@@ -95,14 +95,20 @@ static float variance_of(size_t n, const float* x, __m256 mean) {
     return sum_of(add_four(sum)) / (float)n;
 }
 
+static inline __m256 normal(__m256 x, __m256 mean, __m256 scale, __m256 weight, __m256 bias) {
+    return _mm256_fmadd_ps(_mm256_mul_ps(_mm256_sub_ps(x, mean), scale), weight, bias);
+}
+
 static void layer_norm(size_t n, const float* x, const float* weight, const float* bias, float* y) {
     const __m256 mean = all(mean_of(n, x));
     const __m256 scale = all(1.0f / sqrtf(variance_of(n, x, mean) + npuenc_layer_norm_epsilon));
-    for (size_t i = 0; i < n; i += lanes) {
-        const __m256 d = _mm256_sub_ps(load(x + i, n - i), mean);
-        const __m256 w = load(weight + i, n - i);
-        const __m256 b = load(bias + i, n - i);
-        store(y + i, n - i, _mm256_fmadd_ps(_mm256_mul_ps(d, scale), w, b));
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        _mm256_storeu_ps(y + i, normal(_mm256_loadu_ps(x + i), mean, scale,
+                                       _mm256_loadu_ps(weight + i), _mm256_loadu_ps(bias + i)));
+    if (i < n) {
+        const __m256 w = load(weight + i, n - i), b = load(bias + i, n - i);
+        store(y + i, n - i, normal(load(x + i, n - i), mean, scale, w, b));
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Row operations for AVX-512. The end of a row is a vector under a mask.
+ * Row operations for AVX-512. The end of a row is a vector under a mask. But masks take time, so
+ * what is quantised has none if there are enough elements for whole vectors: the last one ends
+ * where the row does, and what it shares with the one before only comes out the same twice.
  */
 #include <float.h>
 #include <immintrin.h>
@@ -13,8 +15,11 @@
 enum {
     lanes = 16,
     sums = 4, /* vectors side by side in a reduction, for the latency of an addition */
-    block = sums * lanes
+    block = sums * lanes,
+    wide = 2 * lanes /* bf16 in a vector */
 };
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 static inline __mmask16 first(size_t n) {
     return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
@@ -73,15 +78,23 @@ static float variance_of(size_t n, const float* x, __m512 mean) {
     return sum_of(add_four(sum)) / (float)n;
 }
 
+static inline __m512 normal(__m512 x, __m512 mean, __m512 scale, __m512 weight, __m512 bias) {
+    return _mm512_fmadd_ps(_mm512_mul_ps(_mm512_sub_ps(x, mean), scale), weight, bias);
+}
+
 static void layer_norm(size_t n, const float* x, const float* weight, const float* bias, float* y) {
     const __m512 mean = all(mean_of(n, x));
     const __m512 scale = all(1.0f / sqrtf(variance_of(n, x, mean) + npuenc_layer_norm_epsilon));
-    for (size_t i = 0; i < n; i += lanes) {
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        _mm512_storeu_ps(y + i, normal(_mm512_loadu_ps(x + i), mean, scale,
+                                       _mm512_loadu_ps(weight + i), _mm512_loadu_ps(bias + i)));
+    if (i < n) {
         const __mmask16 mask = first(n - i);
-        const __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), mean);
         const __m512 w = _mm512_maskz_loadu_ps(mask, weight + i);
         const __m512 b = _mm512_maskz_loadu_ps(mask, bias + i);
-        _mm512_mask_storeu_ps(y + i, mask, _mm512_fmadd_ps(_mm512_mul_ps(d, scale), w, b));
+        _mm512_mask_storeu_ps(y + i, mask,
+                              normal(_mm512_maskz_loadu_ps(mask, x + i), mean, scale, w, b));
     }
 }
 
@@ -91,89 +104,163 @@ static inline float multiplier_for(float absmax) {
     return multiplier <= FLT_MAX ? multiplier : 0.0f;
 }
 
-/* rint(value) as bytes. What is not a number becomes INT32_MIN, whose low byte is 0. */
-static inline __m128i bytes_of(__m512 value) {
-    return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value));
+/* The vector of a block's mask that begins with element `at`. */
+static inline __mmask16 part_of(__mmask64 mask, size_t at) {
+    return (__mmask16)(mask >> at);
 }
 
-static float quantise_f32(size_t n, const float* x, int8_t* out) {
+/* Of a block. Of a NaN and a number, max gives the second. */
+static inline void take_magnitudes(__m512 max[sums], __mmask64 mask, const float* x) {
+    UNROLLED_FOR (size_t v = 0; v < sums; v++) {
+        const size_t at = v * lanes;
+        const __m512 value = _mm512_maskz_loadu_ps(part_of(mask, at), x + at);
+        max[v] = _mm512_max_ps(_mm512_abs_ps(value), max[v]);
+    }
+}
+
+/* What is not a number becomes INT32_MIN, whose low byte is 0. */
+static inline void quantise_floats(__mmask64 mask, const float* x, __m512 multiplier, int8_t* out) {
+    UNROLLED_FOR (size_t at = 0; at < block; at += lanes) {
+        const __m512 value = _mm512_maskz_loadu_ps(part_of(mask, at), x + at);
+        const __m512i nearest = _mm512_cvtps_epi32(_mm512_mul_ps(value, multiplier));
+        _mm_mask_storeu_epi8(out + at, part_of(mask, at), _mm512_cvtepi32_epi8(nearest));
+    }
+}
+
+/* n is at least a block. The mask is a constant and whole, or that of the only block. */
+static ALWAYS_INLINE float quantise_blocks_f32(size_t n, __mmask64 mask, const float* x,
+                                               int8_t* out) {
     __m512 max[sums] = {all(0), all(0), all(0), all(0)};
     size_t i = 0;
     for (; i + block <= n; i += block)
-        UNROLLED_FOR (size_t v = 0; v < sums; v++)
-            max[v] = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x + i + v * lanes)), max[v]);
-    for (; i < n; i += lanes)
-        max[0] = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(first(n - i), x + i)), max[0]);
+        take_magnitudes(max, mask, x + i);
+    if (i < n)
+        take_magnitudes(max, mask, x + n - block);
     const float absmax = greatest_of(max_four(max)), multiplier = multiplier_for(absmax);
 
-    for (i = 0; i + lanes <= n; i += lanes)
-        _mm_storeu_si128((__m128i*)(out + i),
-                         bytes_of(_mm512_mul_ps(_mm512_loadu_ps(x + i), all(multiplier))));
-    if (i < n) {
-        const __mmask16 mask = first(n - i);
-        const __m512 value = _mm512_maskz_loadu_ps(mask, x + i);
-        _mm_mask_storeu_epi8(out + i, mask, bytes_of(_mm512_mul_ps(value, all(multiplier))));
-    }
+    for (i = 0; i + block <= n; i += block)
+        quantise_floats(mask, x + i, all(multiplier), out + i);
+    if (i < n)
+        quantise_floats(mask, x + n - block, all(multiplier), out + n - block);
     return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
-static inline __m512 widen(__m256i bf16) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16));
+static float quantise_f32(size_t n, const float* x, int8_t* out) {
+    if (n < block)
+        return quantise_blocks_f32(block, ((__mmask64)1 << n) - 1, x, out);
+    return quantise_blocks_f32(n, ~(__mmask64)0, x, out);
 }
 
-/* The greater magnitude, as bf16; those of NaN lie above infinity's and count as nothing. */
-static inline __m512i greater_magnitude(__m512i max, __m512i bf16) {
-    const __m512i magnitude = _mm512_and_si512(bf16, _mm512_set1_epi16(0x7fff));
-    const __mmask32 number = _mm512_cmple_epu16_mask(magnitude, _mm512_set1_epi16(0x7f80));
-    return _mm512_mask_max_epu16(max, number, max, magnitude);
+/* The rank of a bf16 is a word that falls as the magnitude rises, since one instruction finds the
+ * least of eight: from rank_of_zero to 1, which is infinity's. Those of NaN lie above, and searches
+ * begin with rank_of_zero, so they count as nothing. */
+enum { rank_of_zero = 0xff01 };
+
+static inline __m512i zeros(void) {
+    return _mm512_set1_epi16((int16_t)rank_of_zero);
+}
+
+static inline __m512i least_rank(__m512i least, __m512i bf16) {
+    const __m512i twice = _mm512_add_epi16(bf16, bf16); /* the sign falls out */
+    return _mm512_min_epu16(least, _mm512_sub_epi16(zeros(), twice));
+}
+
+/* The magnitudes of sixteen ranks. */
+static inline __m512 magnitudes_of(__m256i ranks) {
+    const __m512i twice =
+        _mm512_sub_epi32(_mm512_set1_epi32(rank_of_zero), _mm512_cvtepu16_epi32(ranks));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(twice, 15));
+}
+
+static inline float greatest_of_ranks(__m512i least) {
+    const __m256i half =
+        _mm256_min_epu16(_mm512_castsi512_si256(least), _mm512_extracti64x4_epi64(least, 1));
+    const __m128i eight =
+        _mm_min_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    return _mm512_cvtss_f32(magnitudes_of(_mm256_castsi128_si256(_mm_minpos_epu16(eight))));
+}
+
+/* Up to `wide` bf16 to bytes. Unpacking works within quarters, and so does packing, which puts
+ * words in order again: only the multipliers have to be in the order of what is unpacked. What is
+ * not a number becomes INT32_MIN and, packed, INT16_MIN, whose low byte is 0. */
+static inline void quantise_words(__mmask32 mask, const uint16_t* x, __m512 low_multiplier,
+                                  __m512 high_multiplier, int8_t* out) {
+    const __m512i zero = _mm512_setzero_si512(), bf16 = _mm512_maskz_loadu_epi16(mask, x);
+    const __m512 low = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, bf16));
+    const __m512 high = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, bf16));
+    const __m512i words =
+        _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(low, low_multiplier)),
+                           _mm512_cvtps_epi32(_mm512_mul_ps(high, high_multiplier)));
+    _mm256_mask_storeu_epi8(out, mask, _mm512_cvtepi16_epi8(words));
+}
+
+/* n is at least `wide`. The mask is a constant and whole, or that of the only vector. */
+static ALWAYS_INLINE float quantise_vectors_bf16(size_t n, __mmask32 mask, const uint16_t* x,
+                                                 int8_t* out) {
+    __m512i least = zeros();
+    size_t i = 0;
+    for (; i + wide <= n; i += wide)
+        least = least_rank(least, _mm512_maskz_loadu_epi16(mask, x + i));
+    if (i < n)
+        least = least_rank(least, _mm512_maskz_loadu_epi16(mask, x + n - wide));
+    const float absmax = greatest_of_ranks(least), multiplier = multiplier_for(absmax);
+
+    const __m512 m = all(multiplier);
+    for (i = 0; i + wide <= n; i += wide)
+        quantise_words(mask, x + i, m, m, out + i);
+    if (i < n)
+        quantise_words(mask, x + n - wide, m, m, out + n - wide);
+    return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
 static float quantise_bf16(size_t n, const uint16_t* x, int8_t* out) {
-    const size_t wide = 2 * lanes;
-    __m512i max[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    size_t i = 0;
-    for (; i + 2 * wide <= n; i += 2 * wide)
-        UNROLLED_FOR (size_t v = 0; v < 2; v++)
-            max[v] = greater_magnitude(max[v], _mm512_loadu_si512(x + i + v * wide));
-    for (; i < n; i += wide) {
-        const __mmask32 mask = n - i >= wide ? ~(__mmask32)0 : ((__mmask32)1 << (n - i)) - 1;
-        max[0] = greater_magnitude(max[0], _mm512_maskz_loadu_epi16(mask, x + i));
-    }
-    const __m512i both = _mm512_max_epu16(max[0], max[1]);
-    const float absmax = greatest_of(_mm512_max_ps(widen(_mm512_castsi512_si256(both)),
-                                                   widen(_mm512_extracti64x4_epi64(both, 1))));
-    const float multiplier = multiplier_for(absmax);
+    if (n < wide)
+        return quantise_vectors_bf16(wide, ((__mmask32)1 << n) - 1, x, out);
+    return quantise_vectors_bf16(n, ~(__mmask32)0, x, out);
+}
 
-    for (i = 0; i + lanes <= n; i += lanes) {
-        const __m512 value = widen(_mm256_loadu_si256((const __m256i*)(x + i)));
-        _mm_storeu_si128((__m128i*)(out + i), bytes_of(_mm512_mul_ps(value, all(multiplier))));
-    }
-    if (i < n) {
-        const __mmask16 mask = first(n - i);
-        const __m512 value = widen(_mm256_maskz_loadu_epi16(mask, x + i));
-        _mm_mask_storeu_epi8(out + i, mask, bytes_of(_mm512_mul_ps(value, all(multiplier))));
-    }
-    return multiplier == 0 ? 0 : absmax / 127.0f;
+/* multiplier_for each, and what one step is then worth. */
+static inline __m512 multipliers_for(__m512 absmax, __m512* scale) {
+    const __m512 quotient = _mm512_div_ps(all(127), absmax);
+    const __mmask16 of_use = _mm512_cmp_ps_mask(quotient, all(FLT_MAX), _CMP_LE_OQ) &
+                             _mm512_cmp_ps_mask(quotient, all(0), _CMP_GT_OQ);
+    *scale = _mm512_maskz_div_ps(of_use, absmax, all(127));
+    return _mm512_maskz_mov_ps(of_use, quotient);
+}
+
+/* Of up to `wide` columns; the mask is a constant where it is whole. */
+static ALWAYS_INLINE void quantise_some_cols(size_t rows, __mmask32 mask, const uint16_t* x,
+                                             size_t ld, int8_t* out, size_t ld_out, float* scales) {
+    __m512i least = zeros();
+    for (size_t row = 0; row < rows; row++)
+        least = least_rank(least, _mm512_maskz_loadu_epi16(mask, x + row * ld));
+
+    __m512 scale, next_scale;
+    const __m512 multiplier = multipliers_for(magnitudes_of(_mm512_castsi512_si256(least)), &scale);
+    const __m512 next =
+        multipliers_for(magnitudes_of(_mm512_extracti64x4_epi64(least, 1)), &next_scale);
+    _mm512_mask_storeu_ps(scales, (__mmask16)mask, scale);
+    _mm512_mask_storeu_ps(scales + lanes, (__mmask16)(mask >> lanes), next_scale);
+
+    /* Of each eight in a row, unpacking takes the first four and the last four. */
+    const __m512i four =
+        _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    const __m512i last_four = _mm512_add_epi32(four, _mm512_set1_epi32(4));
+    const __m512 low = _mm512_permutex2var_ps(multiplier, four, next);
+    const __m512 high = _mm512_permutex2var_ps(multiplier, last_four, next);
+    for (size_t row = 0; row < rows; row++)
+        quantise_words(mask, x + row * ld, low, high, out + row * ld_out);
 }
 
 static void quantise_cols_bf16(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out,
                                float* scales) {
-    for (size_t col = 0; col < n; col += lanes) {
-        const __mmask16 mask = first(n - col);
-        __m512 absmax = all(0);
-        for (size_t row = 0; row < rows; row++)
-            absmax = _mm512_max_ps(
-                _mm512_abs_ps(widen(_mm256_maskz_loadu_epi16(mask, x + row * ld + col))), absmax);
-        const __m512 quotient = _mm512_div_ps(all(127), absmax);
-        const __mmask16 of_use = _mm512_cmp_ps_mask(quotient, all(FLT_MAX), _CMP_LE_OQ) &
-                                 _mm512_cmp_ps_mask(quotient, all(0), _CMP_GT_OQ);
-        const __m512 multiplier = _mm512_maskz_mov_ps(of_use, quotient);
-        for (size_t row = 0; row < rows; row++) {
-            const __m512 value = widen(_mm256_maskz_loadu_epi16(mask, x + row * ld + col));
-            _mm_mask_storeu_epi8(out + row * n + col, mask,
-                                 bytes_of(_mm512_mul_ps(value, multiplier)));
-        }
-        _mm512_mask_storeu_ps(scales + col, mask, _mm512_maskz_div_ps(of_use, absmax, all(127)));
+    if (n < wide) {
+        quantise_some_cols(rows, ((__mmask32)1 << n) - 1, x, ld, out, n, scales);
+        return;
+    }
+    for (size_t i = 0; i < n; i += wide) {
+        const size_t col = i + wide <= n ? i : n - wide;
+        quantise_some_cols(rows, ~(__mmask32)0, x + col, ld, out + col, n, scales + col);
     }
 }
 
