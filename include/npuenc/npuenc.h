@@ -37,7 +37,7 @@
  *   Silence   npuenc never prints, aborts, changes signal handlers, or reads the environment, but
  *             for these variables, which programs with raised privileges ignore:
  *               NPUENC_ISA   the highest instruction set for the CPU: reference, avx2, avxvnni,
- *                            avx512, avx512vnni, avx512bf16.
+ *                            avx512, avx512vnni, avx512bf16 (with BF16 and VBMI).
  *                            npuenc_open fails with E_UNSUPPORTED for one that the CPU lacks and
  *                            E_INVALID for another word.
  *

@@ -104,9 +104,11 @@ static void init_avx512vnni(npuenc_kernels* kernels) {
     npuenc_gemm_s8_init_avx512vnni(&kernels->gemm_s8);
 }
 
+/* With VBMI, which of all CPUs that have BF16 only Cooper Lake lacks. */
 static int has_avx512bf16(void) {
-    const uint32_t bf16 = 1u << 5;
-    return has_avx512vnni() && all_of(features().eax71, bf16);
+    const uint32_t bf16 = 1u << 5, vbmi = 1u << 1;
+    const Features has = features();
+    return has_avx512vnni() && all_of(has.eax71, bf16) && all_of(has.ecx7, vbmi);
 }
 
 static void init_avx512bf16(npuenc_kernels* kernels) {

@@ -87,8 +87,8 @@ typedef struct npuenc_finish_sums {
 } npuenc_finish_sums;
 
 /* Softmax by blocks of keys, for rows <= npuenc_most_queries queries side by side. For query i
- *   x[j] = scores[i][j] * row_scale[i] * key_scale[j] + mask[i][j],    j < n_keys[i]
- * where key_scale and mask may be NULL, and -inf in the mask excludes, whatever the score is. Then
+ *   x[j] = scores[i][j] * row_scale[i] + mask[i][j],    j < n_keys[i]
+ * where mask may be NULL, and -inf in it excludes, whatever the score is. Then
  *   g = max x[j]    p[i][j] = exp(x[j] - g)    greatest[i] = g log2 e    total[i] = sum p[i][j]
  * where p is written up to `keys`, with zeros from n_keys[i] on, and total is of p before it is
  * rounded. With s the scaled score and g as in greatest, p is within (4 + 6 |s| + 2 |mask| + |x| +
@@ -99,11 +99,11 @@ enum { npuenc_most_queries = 16 };
 
 typedef struct npuenc_scores {
     size_t rows, keys; /* keys: of the block */
-    void* scores;      /* f32, or s32 where key_scale is not NULL */
+    void* scores;      /* f32 or s32 */
+    int integers;      /* they are s32 */
     size_t ld;         /* elements from query to query, at least keys rounded up to 16 */
     const uint32_t* n_keys;
     const float* row_scale;
-    const float* key_scale;
     const float* mask;
     size_t ld_mask;
     void* p;
@@ -123,8 +123,8 @@ typedef struct npuenc_part {
 typedef struct npuenc_softmax {
     void (*block_f32)(const npuenc_scores* block);
     void (*block_bf16)(const npuenc_scores* block);
-    /* p = 255 exp(x - g) as unsigned bytes, within 1, and total is of these. Scores and scales must
-     * be finite, and |x| below 2^12. */
+    /* p = 255 exp(x - g) as unsigned bytes, within 1.25, and total is of these. Scores and
+     * scales must be finite, and |x| below 2^12. */
     void (*block_u8)(const npuenc_scores* block);
     /* In out, greatest and total are those of all blocks before. With g the greater of greatest
      * and part->greatest,
@@ -141,12 +141,13 @@ typedef struct npuenc_rows {
      * squared distances from the mean (two passes). A NaN or an infinity in x makes the whole row
      * NaN. The sum of the squares must stay within f32: |x| of 1e17 does. */
     void (*layer_norm)(size_t n, const float* x, const float* weight, const float* bias, float* y);
-    /* out = rint(x * m), m = 127 / max |x| rounded to f32; returns max |x| / 127, what one step is
-     * worth. Where m would not be finite (zeros, or all below 2^-121), or is 0 (an infinity), out
-     * is zeros and the result 0. A NaN becomes 0 and counts as nothing. */
-    float (*quantise_f32)(size_t n, const float* x, int8_t* out);
-    float (*quantise_bf16)(size_t n, const uint16_t* x, int8_t* out);
-    /* The same of each of n columns over `rows` rows, ld elements apart in x, n in out. */
+    /* out = rint(x * m), m = 127 / max |x| of all rows, rounded to f32; returns max |x| / 127, what
+     * one step is worth. Where m would not be finite (zeros, or all below 2^-121), or is 0 (an
+     * infinity), out is zeros and the result 0. A NaN becomes 0 and counts as nothing. Rows are ld
+     * elements apart in x, n in out. */
+    float (*quantise_f32)(size_t rows, size_t n, const float* x, size_t ld, int8_t* out);
+    float (*quantise_bf16)(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out);
+    /* The same of each of n columns over the rows. */
     void (*quantise_cols_bf16)(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out,
                                float* scales);
 } npuenc_rows;

@@ -6,7 +6,9 @@
 // second product, merged into those of the blocks before (Milakov and Gimelshein 2018; Dao et al.
 // 2022). A group of heads is packed at a time, bounded in memory.
 #include <cstring>
+#include <iterator>
 #include <limits>
+#include <numeric>
 
 #include "cpu/cpu_device.hpp"
 #include "error.hpp"
@@ -66,14 +68,16 @@ class Call {
           result_gemm_(int8_results_                             ? kernels.gemm_s8
                        : shape.precision == NPUENC_PRECISION_F32 ? kernels.gemm_f32
                                                                  : kernels.gemm_bf16),
-          block_keys_(int8_results_ ? block_keys_int8 : block_keys), visible_(shape),
+          block_keys_(int8_results_ ? block_keys_int8 : block_keys),
+          lda_(row_stride(score_gemm_, shape.head_dim)),
+          ldp_(row_stride(result_gemm_, block_keys_)),
+          ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))), visible_(shape),
           q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
           v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
           k_stride_(panel_stride(score_gemm_, shape.head_dim)),
           v_stride_(round_up(groups_bytes(result_gemm_, shape.kv_len), cache_line)),
           keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr), k_stride_)),
           values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr), v_stride_)),
-          key_scales_bytes_(round_up(size_product(shape.kv_len, sizeof(float)), cache_line)),
           value_scales_bytes_(
               int8_results_
                   ? round_up(size_product(
@@ -83,9 +87,9 @@ class Call {
                   : 0) {}
 
     size_t n_heads() const { return size_product(shape_.batch, shape_.n_head); }
-    // Of what is packed of a head: keys, values, scales of keys and of values.
+    // Of what is packed of a head: keys, values, the scale of the keys, those of the values.
     size_t head_bytes() const {
-        return keys_bytes_ + values_bytes_ + key_scales_bytes_ + value_scales_bytes_;
+        return keys_bytes_ + values_bytes_ + cache_line + value_scales_bytes_;
     }
     size_t n_tasks() const { return ceil_div(shape_.q_len, queries_of_task); }
 
@@ -97,13 +101,14 @@ class Call {
     // Some queries of a head, at most queries_together, and what has been found of them so far.
     struct Queries {
         size_t item, head, first, rows;
-        size_t n_keys; // seen by any of them
-        const char* packed;
-        size_t lda;
+        size_t n_keys;                    // seen by any of them
+        size_t seen[npuenc_most_queries]; // by each
         float row_scale[npuenc_most_queries];
         float greatest[npuenc_most_queries], total[npuenc_most_queries];
-        float* results;
-        size_t ld_results;
+        char* packed;
+        void* scores;
+        char* p; // the probabilities, rows of the second product's A
+        float *part, *results;
     };
 
     bool quantises() const {
@@ -114,11 +119,14 @@ class Call {
         const size_t element = item * stride + position * ld + head * shape_.head_dim;
         return base + element * size_of(shape_.type);
     }
-    float quantise(const char* row, int8_t* out) const;
+    float quantise(size_t rows, const char* x, size_t ld, int8_t* out) const;
+    size_t key_scale_at() const { return keys_bytes_ + values_bytes_; }
+    size_t value_scales_at() const { return key_scale_at() + cache_line; }
     void quantise_values(size_t head, char* packed, Scratch& scratch) const;
-    void pack_queries(Queries& queries, char* packed, Scratch& scratch) const;
-    void attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed,
-                      Scratch& scratch) const;
+    void prefetch_queries(const Queries& queries, size_t first) const;
+    void pack_queries(Queries& queries, const char* head, Scratch& scratch) const;
+    void attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed) const;
+    void place(Queries& queries, Scratch& scratch) const;
     void write(const Queries& queries) const;
 
     const npuenc_kernels& kernels_;
@@ -127,52 +135,49 @@ class Call {
     const bool int8_results_; // probabilities and values in int8 too
     const npuenc_gemm& result_gemm_;
     const size_t block_keys_;
+    const size_t lda_, ldp_;  // bytes from one packed query to the next, and of probabilities
+    const size_t ld_results_; // elements
     const Visible visible_;
     const char *q_, *k_, *v_;
     char* out_;
     const size_t k_stride_, v_stride_;
     // Multiples of a cache line.
-    const size_t keys_bytes_, values_bytes_, key_scales_bytes_, value_scales_bytes_;
+    const size_t keys_bytes_, values_bytes_, value_scales_bytes_;
 };
 
-// A row of a head to int8, symmetrically by its own greatest magnitude; returns its scale.
-float Call::quantise(const char* row, int8_t* out) const {
+// Rows of a head to int8, symmetrically by their greatest magnitude; returns their scale.
+float Call::quantise(size_t rows, const char* x, size_t ld, int8_t* out) const {
     return shape_.type == NPUENC_BF16
-               ? kernels_.rows.quantise_bf16(shape_.head_dim,
-                                             reinterpret_cast<const uint16_t*>(row), out)
-               : kernels_.rows.quantise_f32(shape_.head_dim, reinterpret_cast<const float*>(row),
-                                            out);
+               ? kernels_.rows.quantise_bf16(rows, shape_.head_dim,
+                                             reinterpret_cast<const uint16_t*>(x), ld, out)
+               : kernels_.rows.quantise_f32(rows, shape_.head_dim,
+                                            reinterpret_cast<const float*>(x), ld, out);
 }
 
+// Keys of a head have one scale, which becomes a part of those of the queries.
 void Call::pack_keys(size_t head, char* packed, Scratch& scratch) const {
     const size_t item = head / shape_.n_head, nr = score_gemm_.nr, head_dim = shape_.head_dim;
     const size_t n = visible_.of_item(item);
-    auto* scales = reinterpret_cast<float*>(packed + keys_bytes_ + values_bytes_);
-    if (shape_.precision == NPUENC_PRECISION_INT8)
-        std::fill_n(scales, n, 1.0f);
-    for (size_t key = 0; key < n; key += nr) {
-        const size_t count = std::min(nr, n - key);
-        char* panel = packed + key / nr * k_stride_;
-        const auto at = [&](size_t i) {
-            return row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, key + i);
-        };
-        if (quantises()) {
-            auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(nr, head_dim));
-            for (size_t i = 0; i < count; ++i)
-                scales[key + i] = quantise(at(i), narrow + i * head_dim);
-            score_gemm_.pack_b_rows(count, head_dim, narrow, head_dim, panel);
-        } else {
-            score_gemm_.pack_b_rows(count, head_dim, at(0), shape_.ldk, panel);
-        }
+    const char* keys = row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, 0);
+    size_t ld = shape_.ldk, size = size_of(shape_.type);
+    if (quantises()) {
+        auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(n, head_dim));
+        *reinterpret_cast<float*>(packed + key_scale_at()) = quantise(n, keys, ld, narrow);
+        keys = reinterpret_cast<const char*>(narrow);
+        ld = head_dim;
+        size = sizeof *narrow;
     }
+    for (size_t key = 0; key < n; key += nr)
+        score_gemm_.pack_b_rows(std::min(nr, n - key), head_dim, keys + key * ld * size, ld,
+                                packed + key / nr * k_stride_);
+    scratch.trim();
 }
 
 // Each block of keys and channel has a scale of its own.
 void Call::quantise_values(size_t head, char* packed, Scratch& scratch) const {
     const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
     const size_t n = visible_.of_item(item);
-    auto* scales =
-        reinterpret_cast<float*>(packed + keys_bytes_ + values_bytes_ + key_scales_bytes_);
+    float* scales = reinterpret_cast<float*>(packed + value_scales_at());
     auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
     // The kernel appends to a panel what sums begin with, which probabilities do not need: they are
     // unsigned already. So each block is packed aside.
@@ -234,26 +239,47 @@ void Call::attend(size_t head, size_t task, const char* packed, Scratch& scratch
         queries.head = head % shape_.n_head;
         queries.first = query;
         queries.rows = std::min(queries_together, end - query);
-        queries.n_keys = visible_.of_query(queries.item, query + queries.rows - 1);
-        queries.lda = row_stride(score_gemm_, shape_.head_dim);
-        queries.ld_results = round_up(shape_.head_dim, cache_line / sizeof(float));
-        pack_queries(queries,
-                     scratch.get<char>(Scratch::a_rows, size_product(queries.rows, queries.lda)),
-                     scratch);
-        queries.results =
-            scratch.get<float>(Scratch::results, size_product(queries.rows, queries.ld_results));
-        std::fill_n(queries.results, queries.rows * queries.ld_results, 0.0f);
+        for (size_t i = 0; i < queries.rows; ++i)
+            queries.seen[i] = visible_.of_query(queries.item, query + i);
+        queries.n_keys = queries.seen[queries.rows - 1];
+        place(queries, scratch);
+        pack_queries(queries, packed, scratch);
+        prefetch_queries(queries, query + queries_together);
+        std::fill_n(queries.results, queries.rows * ld_results_, 0.0f);
         std::fill_n(queries.greatest, queries.rows, -std::numeric_limits<float>::infinity());
         std::fill_n(queries.total, queries.rows, 0.0f);
         for (size_t key = 0; key < queries.n_keys; key += block_keys_)
-            attend_block(queries, key, std::min(block_keys_, queries.n_keys - key), packed,
-                         scratch);
+            attend_block(queries, key, std::min(block_keys_, queries.n_keys - key), packed);
         write(queries);
     }
     scratch.trim();
 }
 
-void Call::pack_queries(Queries& queries, char* packed, Scratch& scratch) const {
+// All in one piece, so that nothing competes for the same sets of the L1 cache.
+void Call::place(Queries& queries, Scratch& scratch) const {
+    const size_t bytes[] = {
+        size_product(queries.rows, lda_), size_product(queries.rows * block_keys_, sizeof(float)),
+        size_product(queries.rows, ldp_), size_product(queries.rows * ld_results_, sizeof(float)),
+        size_product(queries.rows * ld_results_, sizeof(float))};
+    char* at = scratch.get<char>(Scratch::queries,
+                                 std::accumulate(std::begin(bytes), std::end(bytes), size_t{0}));
+    queries.packed = at;
+    queries.scores = at += bytes[0];
+    queries.p = at += bytes[1];
+    queries.part = reinterpret_cast<float*>(at += bytes[2]);
+    queries.results = reinterpret_cast<float*>(at += bytes[3]);
+}
+
+// Asks for the queries that come next, each of which lies on pages of its own.
+void Call::prefetch_queries(const Queries& queries, size_t first) const {
+    if (first >= shape_.q_len)
+        return;
+    prefetch_rows(row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, first),
+                  std::min(queries_together, shape_.q_len - first),
+                  shape_.head_dim * size_of(shape_.type), shape_.ldq * size_of(shape_.type));
+}
+
+void Call::pack_queries(Queries& queries, const char* head, Scratch& scratch) const {
     const float scale =
         shape_.type == NPUENC_S8 ? shape_.scale * (shape_.q_scale * shape_.k_scale) : shape_.scale;
     auto* narrow = scratch.get<int8_t>(Scratch::narrow, shape_.head_dim);
@@ -262,22 +288,21 @@ void Call::pack_queries(Queries& queries, char* packed, Scratch& scratch) const 
             row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, queries.first + i);
         queries.row_scale[i] = scale;
         if (quantises()) {
-            queries.row_scale[i] *= quantise(q, narrow);
+            queries.row_scale[i] *=
+                *reinterpret_cast<const float*>(head + key_scale_at()) * quantise(1, q, 0, narrow);
             q = reinterpret_cast<const char*>(narrow);
         }
-        score_gemm_.pack_a(shape_.head_dim, q, packed + i * queries.lda);
+        score_gemm_.pack_a(shape_.head_dim, q, queries.packed + i * lda_);
     }
-    queries.packed = packed;
 }
 
-void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed,
-                        Scratch& scratch) const {
+void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed) const {
     const size_t rows = queries.rows;
     const size_t ld = block_keys_;
-    auto* scores = scratch.get<int32_t>(Scratch::scores, rows * ld);
+    auto* scores = static_cast<float*>(queries.scores);
     npuenc_tile tile;
     tile.k = shape_.head_dim;
-    tile.lda = queries.lda;
+    tile.lda = lda_;
     tile.ldc = ld;
     tile.accumulate = 0;
     const size_t start = groups_bytes(score_gemm_, shape_.head_dim);
@@ -288,19 +313,16 @@ void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const c
         tile.start = reinterpret_cast<const int32_t*>(panel + start);
         for (size_t row = 0; row < rows; row += score_gemm_.mr) {
             tile.rows = std::min<size_t>(score_gemm_.mr, rows - row);
-            tile.a = queries.packed + row * queries.lda;
+            tile.a = queries.packed + row * lda_;
             tile.c = scores + row * ld + key;
             score_gemm_.tile(&tile);
         }
     }
 
-    // The probabilities are rows of the second product's A.
-    const size_t ldp_bytes = row_stride(result_gemm_, block_keys_);
-    char* p = scratch.get<char>(Scratch::probabilities, rows * ldp_bytes);
     float greatest[npuenc_most_queries], total[npuenc_most_queries];
     uint32_t n_keys[npuenc_most_queries];
     for (size_t i = 0; i < rows; ++i) {
-        const size_t seen = visible_.of_query(queries.item, queries.first + i);
+        const size_t seen = queries.seen[i];
         n_keys[i] = static_cast<uint32_t>(seen > first_key ? std::min(seen - first_key, keys) : 0);
     }
     npuenc_scores block{};
@@ -310,17 +332,15 @@ void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const c
     block.ld = ld;
     block.n_keys = n_keys;
     block.row_scale = queries.row_scale;
-    if (shape_.precision == NPUENC_PRECISION_INT8)
-        block.key_scale =
-            reinterpret_cast<const float*>(packed + keys_bytes_ + values_bytes_) + first_key;
+    block.integers = shape_.precision == NPUENC_PRECISION_INT8;
     if (shape_.mask == NPUENC_MASK_ADD_F32) {
         block.mask = shape_.added + queries.item * shape_.added_stride_batch +
                      queries.head * shape_.added_stride_head + queries.first * shape_.kv_len +
                      first_key;
         block.ld_mask = shape_.kv_len;
     }
-    block.p = p;
-    block.ldp = ldp_bytes / result_gemm_.a_size;
+    block.p = queries.p;
+    block.ldp = ldp_ / result_gemm_.a_size;
     block.greatest = greatest;
     block.total = total;
     if (int8_results_)
@@ -331,37 +351,34 @@ void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const c
         kernels_.softmax.block_bf16(&block);
 
     const size_t head_dim = shape_.head_dim;
-    float* part = scratch.get<float>(Scratch::sums, rows * queries.ld_results);
     static constexpr int32_t zeros[64] = {};
     tile = {};
     tile.start = zeros;
     tile.k = keys;
-    tile.lda = ldp_bytes;
-    tile.ldc = queries.ld_results;
+    tile.lda = ldp_;
+    tile.ldc = ld_results_;
     for (size_t col = 0; col < head_dim; col += result_gemm_.nr) {
         tile.cols = std::min<size_t>(result_gemm_.nr, head_dim - col);
         tile.b = packed + keys_bytes_ + col / result_gemm_.nr * v_stride_ +
                  first_key * result_gemm_.nr * result_gemm_.b_size;
         for (size_t row = 0; row < rows; row += result_gemm_.mr) {
             tile.rows = std::min<size_t>(result_gemm_.mr, rows - row);
-            tile.a = p + row * ldp_bytes;
-            tile.c = part + row * queries.ld_results + col;
+            tile.a = queries.p + row * ldp_;
+            tile.c = queries.part + row * ld_results_ + col;
             result_gemm_.tile(&tile);
         }
     }
     npuenc_part found{};
     found.rows = rows;
     found.n = head_dim;
-    found.part = part;
-    found.ld = queries.ld_results;
+    found.part = queries.part;
+    found.ld = ld_results_;
     if (int8_results_)
-        found.col_scale = reinterpret_cast<const float*>(packed + keys_bytes_ + values_bytes_ +
-                                                         key_scales_bytes_) +
+        found.col_scale = reinterpret_cast<const float*>(packed + value_scales_at()) +
                           first_key / block_keys_ * head_dim;
     found.greatest = greatest;
     found.total = total;
-    kernels_.softmax.merge(&found, queries.results, queries.ld_results, queries.greatest,
-                           queries.total);
+    kernels_.softmax.merge(&found, queries.results, ld_results_, queries.greatest, queries.total);
 }
 
 // results / total, in the type of the result. A query that sees no key gives zeros.
@@ -380,11 +397,10 @@ void Call::write(const Queries& queries) const {
     const bool s8 = shape_.type == NPUENC_S8;
     finish.type = shape_.type == NPUENC_BF16 ? npuenc_float_bf16 : npuenc_float_f32;
     finish.y = s8 ? static_cast<void*>(queries.results) : out;
-    finish.ldy = s8 ? queries.ld_results : shape_.ldo;
-    kernels_.finish.f32(queries.rows, shape_.head_dim, queries.results, queries.ld_results,
-                        &finish);
+    finish.ldy = s8 ? ld_results_ : shape_.ldo;
+    kernels_.finish.f32(queries.rows, shape_.head_dim, queries.results, ld_results_, &finish);
     for (size_t i = 0; s8 && i < queries.rows; ++i)
-        kernels_.convert.f32_to_s8(shape_.head_dim, queries.results + i * queries.ld_results, 1.0f,
+        kernels_.convert.f32_to_s8(shape_.head_dim, queries.results + i * ld_results_, 1.0f,
                                    reinterpret_cast<int8_t*>(out) + i * shape_.ldo);
 }
 

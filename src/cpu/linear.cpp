@@ -74,10 +74,10 @@ class Input {
 
     float pack_int8(size_t row, Scratch& scratch, void* packed) const {
         auto* narrow = scratch.get<int8_t>(Scratch::narrow, n_);
-        const float scale =
-            shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
-                ? kernels_.rows.quantise_bf16(n_, static_cast<const uint16_t*>(at(row)), narrow)
-                : kernels_.rows.quantise_f32(n_, f32(row, scratch), narrow);
+        const float scale = shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
+                                ? kernels_.rows.quantise_bf16(
+                                      1, n_, static_cast<const uint16_t*>(at(row)), 0, narrow)
+                                : kernels_.rows.quantise_f32(1, n_, f32(row, scratch), 0, narrow);
         gemm_.pack_a(n_, narrow, packed);
         return scale;
     }

@@ -71,7 +71,7 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, P
                                scratch[thread].get<int8_t>(Scratch::narrow, count * n_in);
                            for (size_t i = 0; i < count; ++i) {
                                scales[first + i] = kernels.rows.quantise_f32(
-                                   n_in, values + i * n_in, rounded + i * n_in);
+                                   1, n_in, values + i * n_in, 0, rounded + i * n_in);
                            }
                            kernels.gemm_s8.pack_b_rows(count, n_in, rounded, n_in, panel);
                            scratch[thread].trim();

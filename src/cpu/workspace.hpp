@@ -22,9 +22,7 @@ class Scratch {
         row_scales,
         staging,
         narrow,
-        scores,
-        probabilities,
-        results,
+        queries,
         n_slots
     };
 

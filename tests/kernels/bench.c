@@ -196,17 +196,19 @@ static void call_gelu_s32(const Job* job) {
 }
 
 /* The scores of a run are what the one before made of them, so their scale keeps them in place. */
-static void soften(const Job* job, void (*kernel)(const npuenc_scores*)) {
+/* Scores that are integers are the bits of floats below 1: a scale keeps x below 2^10. */
+static void soften(const Job* job, void (*kernel)(const npuenc_scores*), int integers) {
     float row_scale[npuenc_most_queries], greatest[npuenc_most_queries];
     float total[npuenc_most_queries];
     uint32_t n_keys[npuenc_most_queries];
     for (size_t i = 0; i < job->rows; i++) {
-        row_scale[i] = 0.6931472f;
+        row_scale[i] = integers ? 0x1p-21f : 0.6931472f;
         n_keys[i] = (uint32_t)job->n;
     }
     const npuenc_scores block = {.rows = job->rows,
                                  .keys = job->n,
                                  .scores = job->a,
+                                 .integers = integers,
                                  .ld = job->n,
                                  .n_keys = n_keys,
                                  .row_scale = row_scale,
@@ -217,13 +219,13 @@ static void soften(const Job* job, void (*kernel)(const npuenc_scores*)) {
     kernel(&block);
 }
 static void call_softmax_f32(const Job* job) {
-    soften(job, job->kernels->softmax.block_f32);
+    soften(job, job->kernels->softmax.block_f32, 0);
 }
 static void call_softmax_bf16(const Job* job) {
-    soften(job, job->kernels->softmax.block_bf16);
+    soften(job, job->kernels->softmax.block_bf16, 0);
 }
 static void call_softmax_u8(const Job* job) {
-    soften(job, job->kernels->softmax.block_u8);
+    soften(job, job->kernels->softmax.block_u8, 1);
 }
 static void call_merge(const Job* job) {
     float here[npuenc_most_queries] = {0}, before[npuenc_most_queries] = {0};
@@ -239,10 +241,10 @@ static void call_layer_norm(const Job* job) {
 }
 static volatile float sink;
 static void call_quantise_f32(const Job* job) {
-    sink = job->kernels->rows.quantise_f32(job->n, job->a, job->c);
+    sink = job->kernels->rows.quantise_f32(1, job->n, job->a, 0, job->c);
 }
 static void call_quantise_bf16(const Job* job) {
-    sink = job->kernels->rows.quantise_bf16(job->n, job->a, job->c);
+    sink = job->kernels->rows.quantise_bf16(1, job->n, job->a, 0, job->c);
 }
 static void call_quantise_cols_bf16(const Job* job) {
     job->kernels->rows.quantise_cols_bf16(job->rows, job->n, job->a, job->n, job->c, job->b);

@@ -25,7 +25,7 @@ AFTER_SSE2 = names(r"haddp", r"hsubp", r"addsub", r"movddup", r"movs[lh]dup", r"
                    r"popcnt", r"lzcnt", r"extrq", r"insertq", r"movnts[sd]\b", r"cmpxchg16b")
 # What each instruction set adds by name to those of AVX2 or AVX-512, and then has to use.
 OWN = {"avxvnni": names(r"vpdpbusd\b"), "avx512vnni": names(r"vpdp(busd|wssd)s?\b"),
-       "avx512bf16": names(r"vdpbf16ps\b", r"vcvtne2?ps2bf16\b")}
+       "avx512bf16": names(r"vdpbf16ps\b", r"vcvtne2?ps2bf16\b", r"vperm(i2|t2)?b\b")}
 # What no level promises, but for what is its own: VNNI, IFMA, BF16, AMX, cryptography, BMI.
 BEYOND = names(r"vpdp", r"vpmadd52", r"vdpbf16", r"vcvtne", r"vbcstne", r"tile", r"tdp", r"vsha",
                r"vsm[34]", r"vaes", r"vpclmul", r"v?gf2p8", r"sarx", r"shlx", r"shrx", r"rorx",
@@ -85,7 +85,7 @@ def belongs(isa, code, text):
         return False
     if not isa.startswith("avx512"):
         return first != "62" and not MASKS.match(name)
-    return not OTHER_AVX512.match(name)
+    return not OTHER_AVX512.match(name) or bool(is_own(isa, text))
 
 
 def main():

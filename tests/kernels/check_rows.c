@@ -264,9 +264,10 @@ static float widened(uint16_t half) {
     return f32_of((uint32_t)half << 16);
 }
 
-static float run_quantise(const npuenc_rows* rows, int of_bf16, size_t n, const void* x,
-                          int8_t* out) {
-    return of_bf16 ? rows->quantise_bf16(n, x, out) : rows->quantise_f32(n, x, out);
+static float run_quantise(const npuenc_rows* kernels, int of_bf16, size_t rows, size_t n,
+                          const void* x, size_t ld, int8_t* out) {
+    return of_bf16 ? kernels->quantise_bf16(rows, n, x, ld, out)
+                   : kernels->quantise_f32(rows, n, x, ld, out);
 }
 
 static void check_quantise(Check* check, int of_bf16) {
@@ -296,16 +297,54 @@ static void check_quantise(Check* check, int of_bf16) {
                     } else {
                         memcpy(from, x, n * size);
                     }
-                    const float scale = run_quantise(&check->kernels.rows, of_bf16, n, from, out);
+                    const float scale =
+                        run_quantise(&check->kernels.rows, of_bf16, 1, n, from, 0, out);
                     expect_quantised(check, "row", n, x, 1, out, scale);
                     const float other_scale =
-                        run_quantise(&reference.rows, of_bf16, n, from, other);
+                        run_quantise(&reference.rows, of_bf16, 1, n, from, 0, other);
                     if (bits_of(scale) != bits_of(other_scale) || memcmp(out, other, n) != 0)
                         fail(check, "n %zu, kind %d: differs from the reference", n, kind);
                 }
                 if (!guarded_intact(&memory, out, n) || !guarded_intact(&in, from, n * size))
                     fail(check, "n %zu: wrote outside", n);
             }
+    end(check);
+    guarded_free(&in);
+    guarded_free(&memory);
+}
+
+/* Several rows, which have one scale. */
+static void check_quantise_rows(Check* check, int of_bf16) {
+    enum { most_n = 150, most_gap = 20, most_rows = 20 };
+    const size_t size = of_bf16 ? sizeof(uint16_t) : sizeof(float);
+    Guarded in = guarded_new(most_rows * (most_n + most_gap) * sizeof(float));
+    Guarded memory = guarded_new(most_rows * most_n);
+    static float x[most_rows * most_n];
+    begin(check, of_bf16 ? "quantise_bf16, rows" : "quantise_f32, rows");
+    for (size_t n = 1; n <= (check->quick ? 70 : most_n); n++)
+        for (size_t rows = 0; rows <= most_rows; rows += 1 + rows / 3) {
+            const size_t ld = n + random_below(check, most_gap + 1);
+            const size_t count = rows * n;
+            const size_t bytes = rows ? ((rows - 1) * ld + n) * size : 0;
+            const int at_end = (int)(n + rows) & 1;
+            char* from = guarded_place(&in, bytes, size, at_end);
+            int8_t* out = guarded_place(&memory, count, 1, at_end);
+            if (count)
+                fill_row(check, (int)random_below(check, row_kinds), count, x);
+            for (size_t i = 0; i < count; i++) {
+                char* to = from + (i / n * ld + i % n) * size;
+                if (of_bf16) {
+                    halve(1, &x[i], (uint16_t*)to);
+                    x[i] = widened(*(const uint16_t*)to);
+                } else {
+                    memcpy(to, &x[i], size);
+                }
+            }
+            const float scale = run_quantise(&check->kernels.rows, of_bf16, rows, n, from, ld, out);
+            expect_quantised(check, "rows", count, x, 1, out, scale);
+            if (!guarded_intact(&memory, out, count) || !guarded_intact(&in, from, bytes))
+                fail(check, "%zu x %zu: wrote outside", rows, n);
+        }
     end(check);
     guarded_free(&in);
     guarded_free(&memory);
@@ -357,5 +396,7 @@ void check_rows(Check* check) {
     check_layer_norm(check);
     check_quantise(check, 0);
     check_quantise(check, 1);
+    check_quantise_rows(check, 0);
+    check_quantise_rows(check, 1);
     check_quantise_cols(check);
 }

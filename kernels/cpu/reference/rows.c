@@ -44,9 +44,9 @@ static void layer_norm(size_t n, const float* x, const float* weight, const floa
         y[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
-static float abs_max(size_t n, const float* x) {
+static float abs_max(size_t n, const float* x, float least) {
     const size_t whole = n - n % lanes;
-    float lane[lanes] = {0};
+    float lane[lanes] = {least};
     for (size_t i = 0; i < whole; i += lanes)
         for (size_t l = 0; l < lanes; l++) {
             const float a = fabsf(x[i + l]);
@@ -75,22 +75,28 @@ static inline int8_t byte_of(float value) {
     return (int8_t)(bits_of(number + 0x1.8p23f) - bits_of(0x1.8p23f));
 }
 
-static float quantise_f32(size_t n, const float* x, int8_t* out) {
-    const float absmax = abs_max(n, x), multiplier = multiplier_for(absmax);
-    for (size_t i = 0; i < n; i++)
-        out[i] = byte_of(x[i] * multiplier);
+static float quantise_f32(size_t rows, size_t n, const float* x, size_t ld, int8_t* out) {
+    float absmax = 0;
+    for (size_t row = 0; row < rows; row++)
+        absmax = abs_max(n, x + row * ld, absmax);
+    const float multiplier = multiplier_for(absmax);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < n; i++)
+            out[row * n + i] = byte_of(x[row * ld + i] * multiplier);
     return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
-static float quantise_bf16(size_t n, const uint16_t* x, int8_t* out) {
+static float quantise_bf16(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out) {
     float absmax = 0;
-    for (size_t i = 0; i < n; i++) {
-        const float a = fabsf(float_of((uint32_t)x[i] << 16));
-        absmax = a > absmax ? a : absmax;
-    }
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < n; i++) {
+            const float a = fabsf(float_of((uint32_t)x[row * ld + i] << 16));
+            absmax = a > absmax ? a : absmax;
+        }
     const float multiplier = multiplier_for(absmax);
-    for (size_t i = 0; i < n; i++)
-        out[i] = byte_of(float_of((uint32_t)x[i] << 16) * multiplier);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < n; i++)
+            out[row * n + i] = byte_of(float_of((uint32_t)x[row * ld + i] << 16) * multiplier);
     return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 

@@ -34,9 +34,9 @@ static float scale_scores(const npuenc_scores* block, size_t row, size_t n) {
     const int32_t* integers = (const int32_t*)block->scores + row * block->ld;
     const float* mask = block->mask ? block->mask + row * block->ld_mask : NULL;
     const float scale = block->row_scale[row] * npuenc_log2e;
-    if (block->key_scale)
+    if (block->integers)
         for (size_t i = 0; i < n; i++)
-            x[i] = (float)integers[i] * block->key_scale[i] * scale;
+            x[i] = (float)integers[i] * scale;
     else
         for (size_t i = 0; i < n; i++)
             x[i] *= scale;

@@ -9,8 +9,8 @@
 enum { sizeof_element = 2, unsigned_a = 0 };
 
 static inline __m512i multiply_add(__m512i sum, __m512i a, __m512i b) {
-    return _mm512_castps_si512(
-        _mm512_dpbf16_ps(_mm512_castsi512_ps(sum), (__m512bh)a, (__m512bh)b));
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
 }
 
 #include "kernels/cpu/x86/gemm_avx512.h"

@@ -147,32 +147,46 @@ static inline void quantise_floats(const float* x, __m256 multiplier, int8_t* ou
     store_bytes(out, _mm256_permutevar8x32_epi32(packed_bytes(value), order));
 }
 
-/* n is at least a block. */
-static ALWAYS_INLINE float quantise_blocks_f32(size_t n, const float* x, int8_t* out) {
-    __m256 max[sums] = {all(0), all(0), all(0), all(0)};
+/* Rows of at least a block are read and written where they are, the end of a row as the block that
+ * ends there; smaller ones go through one on the stack. */
+static inline void take_row_f32(__m256 max[sums], size_t n, const float* x) {
+    if (n < block) {
+        float padded[block] = {0};
+        memcpy(padded, x, n * sizeof *x);
+        take_magnitudes(max, padded);
+        return;
+    }
     size_t i = 0;
     for (; i + block <= n; i += block)
         take_magnitudes(max, x + i);
     if (i < n)
         take_magnitudes(max, x + n - block);
-    const float absmax = greatest_of(max_four(max)), multiplier = multiplier_for(absmax);
-
-    for (i = 0; i + block <= n; i += block)
-        quantise_floats(x + i, all(multiplier), out + i);
-    if (i < n)
-        quantise_floats(x + n - block, all(multiplier), out + n - block);
-    return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
-static float quantise_f32(size_t n, const float* x, int8_t* out) {
-    if (n >= block)
-        return quantise_blocks_f32(n, x, out);
-    float padded[block] = {0};
-    int8_t bytes[block];
-    memcpy(padded, x, n * sizeof *x);
-    const float scale = quantise_blocks_f32(block, padded, bytes);
-    memcpy(out, bytes, n);
-    return scale;
+static inline void quantise_row_f32(size_t n, const float* x, __m256 multiplier, int8_t* out) {
+    if (n < block) {
+        float padded[block] = {0};
+        int8_t bytes[block];
+        memcpy(padded, x, n * sizeof *x);
+        quantise_floats(padded, multiplier, bytes);
+        memcpy(out, bytes, n);
+        return;
+    }
+    size_t i = 0;
+    for (; i + block <= n; i += block)
+        quantise_floats(x + i, multiplier, out + i);
+    if (i < n)
+        quantise_floats(x + n - block, multiplier, out + n - block);
+}
+
+static float quantise_f32(size_t rows, size_t n, const float* x, size_t ld, int8_t* out) {
+    __m256 max[sums] = {all(0), all(0), all(0), all(0)};
+    for (size_t row = 0; row < rows; row++)
+        take_row_f32(max, n, x + row * ld);
+    const float absmax = greatest_of(max_four(max)), multiplier = multiplier_for(absmax);
+    for (size_t row = 0; row < rows; row++)
+        quantise_row_f32(n, x + row * ld, all(multiplier), out + row * n);
+    return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
 /* A block of bf16, or of words made of them. */
@@ -229,33 +243,46 @@ static inline void quantise_words(Words x, const __m256 multiplier[4], int8_t* o
     store_bytes(out, _mm256_permute4x64_epi64(packed_bytes(value), 0xd8));
 }
 
-/* n is at least a block. */
-static ALWAYS_INLINE float quantise_blocks_bf16(size_t n, const uint16_t* x, int8_t* out) {
-    Words least = {{zeros(), zeros()}};
+static inline void take_row_bf16(Words* least, size_t n, const uint16_t* x) {
+    if (n < block) {
+        uint16_t padded[block] = {0};
+        memcpy(padded, x, n * sizeof *x);
+        take_ranks(least, load_words(padded));
+        return;
+    }
     size_t i = 0;
     for (; i + block <= n; i += block)
-        take_ranks(&least, load_words(x + i));
+        take_ranks(least, load_words(x + i));
     if (i < n)
-        take_ranks(&least, load_words(x + n - block));
-    const float absmax = greatest_of_ranks(least), multiplier = multiplier_for(absmax);
+        take_ranks(least, load_words(x + n - block));
+}
 
-    const __m256 m = all(multiplier), multipliers[4] = {m, m, m, m};
-    for (i = 0; i + block <= n; i += block)
+static inline void quantise_row_bf16(size_t n, const uint16_t* x, const __m256 multipliers[4],
+                                     int8_t* out) {
+    if (n < block) {
+        uint16_t padded[block] = {0};
+        int8_t bytes[block];
+        memcpy(padded, x, n * sizeof *x);
+        quantise_words(load_words(padded), multipliers, bytes);
+        memcpy(out, bytes, n);
+        return;
+    }
+    size_t i = 0;
+    for (; i + block <= n; i += block)
         quantise_words(load_words(x + i), multipliers, out + i);
     if (i < n)
         quantise_words(load_words(x + n - block), multipliers, out + n - block);
-    return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
-static float quantise_bf16(size_t n, const uint16_t* x, int8_t* out) {
-    if (n >= block)
-        return quantise_blocks_bf16(n, x, out);
-    uint16_t padded[block] = {0};
-    int8_t bytes[block];
-    memcpy(padded, x, n * sizeof *x);
-    const float scale = quantise_blocks_bf16(block, padded, bytes);
-    memcpy(out, bytes, n);
-    return scale;
+static float quantise_bf16(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out) {
+    Words least = {{zeros(), zeros()}};
+    for (size_t row = 0; row < rows; row++)
+        take_row_bf16(&least, n, x + row * ld);
+    const float absmax = greatest_of_ranks(least), multiplier = multiplier_for(absmax);
+    const __m256 m = all(multiplier), multipliers[4] = {m, m, m, m};
+    for (size_t row = 0; row < rows; row++)
+        quantise_row_bf16(n, x + row * ld, multipliers, out + row * n);
+    return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
 /* multiplier_for each, and what one step is then worth. */

@@ -127,28 +127,35 @@ static inline void quantise_floats(__mmask64 mask, const float* x, __m512 multip
     }
 }
 
-/* n is at least a block. The mask is a constant and whole, or that of the only block. */
-static ALWAYS_INLINE float quantise_blocks_f32(size_t n, __mmask64 mask, const float* x,
-                                               int8_t* out) {
+/* n is at least a block. The mask is a constant and whole, or that of the only block of a row. */
+static ALWAYS_INLINE float quantise_blocks_f32(size_t rows, size_t n, __mmask64 mask,
+                                               const float* x, size_t ld, int8_t* out,
+                                               size_t ld_out) {
     __m512 max[sums] = {all(0), all(0), all(0), all(0)};
-    size_t i = 0;
-    for (; i + block <= n; i += block)
-        take_magnitudes(max, mask, x + i);
-    if (i < n)
-        take_magnitudes(max, mask, x + n - block);
+    for (size_t row = 0; row < rows; row++) {
+        size_t i = 0;
+        for (; i + block <= n; i += block)
+            take_magnitudes(max, mask, x + row * ld + i);
+        if (i < n)
+            take_magnitudes(max, mask, x + row * ld + n - block);
+    }
     const float absmax = greatest_of(max_four(max)), multiplier = multiplier_for(absmax);
 
-    for (i = 0; i + block <= n; i += block)
-        quantise_floats(mask, x + i, all(multiplier), out + i);
-    if (i < n)
-        quantise_floats(mask, x + n - block, all(multiplier), out + n - block);
+    const __m512 m = all(multiplier);
+    for (size_t row = 0; row < rows; row++, x += ld, out += ld_out) {
+        size_t i = 0;
+        for (; i + block <= n; i += block)
+            quantise_floats(mask, x + i, m, out + i);
+        if (i < n)
+            quantise_floats(mask, x + n - block, m, out + n - block);
+    }
     return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
-static float quantise_f32(size_t n, const float* x, int8_t* out) {
+static float quantise_f32(size_t rows, size_t n, const float* x, size_t ld, int8_t* out) {
     if (n < block)
-        return quantise_blocks_f32(block, ((__mmask64)1 << n) - 1, x, out);
-    return quantise_blocks_f32(n, ~(__mmask64)0, x, out);
+        return quantise_blocks_f32(rows, block, ((__mmask64)1 << n) - 1, x, ld, out, n);
+    return quantise_blocks_f32(rows, n, ~(__mmask64)0, x, ld, out, n);
 }
 
 /* The rank of a bf16 is a word that falls as the magnitude rises, since one instruction finds the
@@ -194,29 +201,35 @@ static inline void quantise_words(__mmask32 mask, const uint16_t* x, __m512 low_
     _mm256_mask_storeu_epi8(out, mask, _mm512_cvtepi16_epi8(words));
 }
 
-/* n is at least `wide`. The mask is a constant and whole, or that of the only vector. */
-static ALWAYS_INLINE float quantise_vectors_bf16(size_t n, __mmask32 mask, const uint16_t* x,
-                                                 int8_t* out) {
+/* n is at least `wide`. The mask is a constant and whole, or that of the only vector of a row. */
+static ALWAYS_INLINE float quantise_vectors_bf16(size_t rows, size_t n, __mmask32 mask,
+                                                 const uint16_t* x, size_t ld, int8_t* out,
+                                                 size_t ld_out) {
     __m512i least = zeros();
-    size_t i = 0;
-    for (; i + wide <= n; i += wide)
-        least = least_rank(least, _mm512_maskz_loadu_epi16(mask, x + i));
-    if (i < n)
-        least = least_rank(least, _mm512_maskz_loadu_epi16(mask, x + n - wide));
+    for (size_t row = 0; row < rows; row++) {
+        size_t i = 0;
+        for (; i + wide <= n; i += wide)
+            least = least_rank(least, _mm512_maskz_loadu_epi16(mask, x + row * ld + i));
+        if (i < n)
+            least = least_rank(least, _mm512_maskz_loadu_epi16(mask, x + row * ld + n - wide));
+    }
     const float absmax = greatest_of_ranks(least), multiplier = multiplier_for(absmax);
 
     const __m512 m = all(multiplier);
-    for (i = 0; i + wide <= n; i += wide)
-        quantise_words(mask, x + i, m, m, out + i);
-    if (i < n)
-        quantise_words(mask, x + n - wide, m, m, out + n - wide);
+    for (size_t row = 0; row < rows; row++, x += ld, out += ld_out) {
+        size_t i = 0;
+        for (; i + wide <= n; i += wide)
+            quantise_words(mask, x + i, m, m, out + i);
+        if (i < n)
+            quantise_words(mask, x + n - wide, m, m, out + n - wide);
+    }
     return multiplier == 0 ? 0 : absmax / 127.0f;
 }
 
-static float quantise_bf16(size_t n, const uint16_t* x, int8_t* out) {
+static float quantise_bf16(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out) {
     if (n < wide)
-        return quantise_vectors_bf16(wide, ((__mmask32)1 << n) - 1, x, out);
-    return quantise_vectors_bf16(n, ~(__mmask32)0, x, out);
+        return quantise_vectors_bf16(rows, wide, ((__mmask32)1 << n) - 1, x, ld, out, n);
+    return quantise_vectors_bf16(rows, n, ~(__mmask32)0, x, ld, out, n);
 }
 
 /* multiplier_for each, and what one step is then worth. */

@@ -78,9 +78,8 @@ static ALWAYS_INLINE __m256 exp2_of(__m256 t, int to_bf16) {
 static ALWAYS_INLINE __m256 scaled(const npuenc_scores* block, const float* x, const float* mask,
                                    size_t i, size_t left, __m256 scale) {
     __m256 v = load(x + i, left);
-    if (block->key_scale)
-        v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_castps_si256(v)),
-                          load(block->key_scale + i, left));
+    if (block->integers)
+        v = _mm256_cvtepi32_ps(_mm256_castps_si256(v));
     v = _mm256_mul_ps(v, scale);
     if (mask) {
         const __m256 added = load(mask + i, left);
@@ -184,6 +183,68 @@ static void block_bf16(const npuenc_scores* block) {
     soften(block, 1);
 }
 
+/* rint(255 exp2(t)) of an exp2 that is exact enough for a byte. What is below 2^-32 is 0. */
+static ALWAYS_INLINE __m256i byte_exponential(__m256 t) {
+    const __m256 above = _mm256_max_ps(all(-32), t), n = _mm256_round_ps(above, to_nearest);
+    const __m256 f = _mm256_sub_ps(above, n);
+    __m256 p = all(255 * npuenc_exp2_u8_2);
+    p = _mm256_fmadd_ps(p, f, all(255 * npuenc_exp2_u8_1));
+    p = _mm256_fmadd_ps(p, f, all(255 * npuenc_exp2_u8_0));
+    const __m256i power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_cvtps_epi32(_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), power)));
+}
+
+/* Four vectors to bytes. Packing works within halves, which puts fours of bytes out of order. */
+static ALWAYS_INLINE __m256i packed_bytes(const __m256i v[4]) {
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i words = _mm256_packus_epi32(v[0], v[1]), more = _mm256_packus_epi32(v[2], v[3]);
+    return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, more), order);
+}
+
+/* The bytes of 32 keys from i on, of which `left` count. */
+static ALWAYS_INLINE __m256i byte_probabilities(const float* x, size_t left, __m256 base) {
+    __m256i v[4];
+    for (size_t part = 0; part < 4; part++) {
+        const size_t at = part * lanes, here = left > at ? left - at : 0;
+        const __m256i e = byte_exponential(_mm256_sub_ps(load(x + at, here), base));
+        v[part] = here >= lanes ? e : _mm256_and_si256(e, first(here));
+    }
+    return packed_bytes(v);
+}
+
+static void soften_row_u8(const npuenc_scores* block, size_t row) {
+    const size_t step = 4 * lanes, n = block->n_keys[row];
+    const float* x = (const float*)block->scores + row * block->ld;
+    uint8_t* p = (uint8_t*)block->p + row * block->ldp;
+    const float greatest = scale_scores(block, row, n);
+    const __m256 base = all(greatest == -INFINITY ? 0.0f : greatest);
+    __m256i total = _mm256_setzero_si256();
+    size_t i = 0;
+    for (; i + step <= n; i += step) {
+        const __m256i bytes = byte_probabilities(x + i, step, base);
+        total = _mm256_add_epi64(total, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
+        _mm256_storeu_si256((__m256i*)(void*)(p + i), bytes);
+    }
+    for (; i < block->keys; i += step) {
+        const size_t left = block->keys - i;
+        const __m256i bytes = byte_probabilities(x + i, i < n ? n - i : 0, base);
+        uint8_t some[4 * lanes];
+        total = _mm256_add_epi64(total, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
+        _mm256_storeu_si256((__m256i*)(void*)some, bytes);
+        memcpy(p + i, some, left < step ? left : step);
+    }
+    uint64_t sums[4];
+    _mm256_storeu_si256((__m256i*)(void*)sums, total);
+    block->greatest[row] = greatest;
+    block->total[row] = (float)(sums[0] + sums[1] + sums[2] + sums[3]);
+}
+
+static void block_u8(const npuenc_scores* block) {
+    const npuenc_scores parts = *block;
+    for (size_t row = 0; row < parts.rows; row++)
+        soften_row_u8(&parts, row);
+}
+
 /* exp2(a - base), where both may be -inf. */
 static inline __m256 factor_of(__m256 a, __m256 base) {
     const __m256 some = _mm256_cmp_ps(base, all(-INFINITY), _CMP_NEQ_UQ);
@@ -223,5 +284,6 @@ static void merge(const npuenc_part* part, float* out, size_t ld_out, float* gre
 void npuenc_softmax_init_avx2(npuenc_softmax* family) {
     family->block_f32 = block_f32;
     family->block_bf16 = block_bf16;
+    family->block_u8 = block_u8;
     family->merge = merge;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Softmax by blocks for AVX-512 with BF16.
+ * Softmax by blocks for AVX-512 with BF16 and VBMI.
  */
 #include <immintrin.h>
 
@@ -12,4 +12,5 @@ static inline __m512i bf16_of_two(__m512 lower, __m512 upper) {
 
 void npuenc_softmax_init_avx512bf16(npuenc_softmax* family) {
     family->block_bf16 = block_bf16;
+    family->block_u8 = block_u8;
 }
