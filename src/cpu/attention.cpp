@@ -71,6 +71,9 @@ class Call {
           v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
           k_stride_(panel_stride(score_gemm_, shape.head_dim)),
           v_stride_(round_up(groups_bytes(result_gemm_, shape.kv_len), cache_line)),
+          query_stride_(row_stride(score_gemm_, shape.head_dim)),
+          probability_stride_(row_stride(result_gemm_, block_keys_)),
+          ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))),
           keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr), k_stride_)),
           values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr), v_stride_)),
           key_scales_bytes_(round_up(size_product(shape.kv_len, sizeof(float)), cache_line)),
@@ -89,9 +92,11 @@ class Call {
     }
     size_t n_tasks() const { return ceil_div(shape_.q_len, queries_of_task); }
 
-    void pack_keys(size_t head, char* packed, Scratch& scratch) const;
-    void pack_values(size_t head, char* packed, Scratch& scratch) const;
-    void attend(size_t head, size_t task, const char* packed, Scratch& scratch) const;
+    // Of what follows.
+    Scratch::Sizes scratch_sizes() const;
+    void pack_keys(size_t head, char* packed, const Scratch& scratch) const;
+    void pack_values(size_t head, char* packed, const Scratch& scratch) const;
+    void attend(size_t head, size_t task, const char* packed, const Scratch& scratch) const;
 
   private:
     // Some queries of a head, at most queries_together, and what has been found of them so far.
@@ -99,11 +104,9 @@ class Call {
         size_t item, head, first, rows;
         size_t n_keys; // seen by any of them
         const char* packed;
-        size_t lda;
         float row_scale[npuenc_most_queries];
         float greatest[npuenc_most_queries], total[npuenc_most_queries];
         float* results;
-        size_t ld_results;
     };
 
     bool quantises() const {
@@ -115,10 +118,10 @@ class Call {
         return base + element * size_of(shape_.type);
     }
     float quantise(const char* row, int8_t* out) const;
-    void quantise_values(size_t head, char* packed, Scratch& scratch) const;
-    void pack_queries(Queries& queries, char* packed, Scratch& scratch) const;
+    void quantise_values(size_t head, char* packed, const Scratch& scratch) const;
+    void pack_queries(Queries& queries, char* packed, const Scratch& scratch) const;
     void attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed,
-                      Scratch& scratch) const;
+                      const Scratch& scratch) const;
     void write(const Queries& queries) const;
 
     const npuenc_kernels& kernels_;
@@ -131,9 +134,32 @@ class Call {
     const char *q_, *k_, *v_;
     char* out_;
     const size_t k_stride_, v_stride_;
+    const size_t query_stride_, probability_stride_; // bytes from one packed row to the next
+    const size_t ld_results_;
     // Multiples of a cache line.
     const size_t keys_bytes_, values_bytes_, key_scales_bytes_, value_scales_bytes_;
 };
+
+Scratch::Sizes Call::scratch_sizes() const {
+    const size_t rows = std::min(queries_together, shape_.q_len), head_dim = shape_.head_dim;
+    Scratch::Sizes sizes;
+    if (quantises())
+        sizes.need<int8_t>(Scratch::narrow, size_product(score_gemm_.nr, head_dim));
+    if (int8_results_) {
+        sizes.need<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
+        sizes.need<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
+    }
+    if (shape_.type == NPUENC_S8) {
+        sizes.need<uint16_t>(Scratch::narrow, size_product(staged_positions, head_dim));
+        sizes.need<float>(Scratch::staging, head_dim);
+    }
+    sizes.need<char>(Scratch::a_rows, size_product(rows, query_stride_));
+    sizes.need<int32_t>(Scratch::scores, rows * block_keys_);
+    sizes.need<char>(Scratch::probabilities, rows * probability_stride_);
+    sizes.need<float>(Scratch::sums, size_product(rows, ld_results_));
+    sizes.need<float>(Scratch::results, size_product(rows, ld_results_));
+    return sizes;
+}
 
 // A row of a head to int8, symmetrically by its own greatest magnitude; returns its scale.
 float Call::quantise(const char* row, int8_t* out) const {
@@ -144,7 +170,7 @@ float Call::quantise(const char* row, int8_t* out) const {
                                             out);
 }
 
-void Call::pack_keys(size_t head, char* packed, Scratch& scratch) const {
+void Call::pack_keys(size_t head, char* packed, const Scratch& scratch) const {
     const size_t item = head / shape_.n_head, nr = score_gemm_.nr, head_dim = shape_.head_dim;
     const size_t n = visible_.of_item(item);
     auto* scales = reinterpret_cast<float*>(packed + keys_bytes_ + values_bytes_);
@@ -157,7 +183,7 @@ void Call::pack_keys(size_t head, char* packed, Scratch& scratch) const {
             return row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, key + i);
         };
         if (quantises()) {
-            auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(nr, head_dim));
+            auto* narrow = scratch.get<int8_t>(Scratch::narrow);
             for (size_t i = 0; i < count; ++i)
                 scales[key + i] = quantise(at(i), narrow + i * head_dim);
             score_gemm_.pack_b_rows(count, head_dim, narrow, head_dim, panel);
@@ -168,16 +194,16 @@ void Call::pack_keys(size_t head, char* packed, Scratch& scratch) const {
 }
 
 // Each block of keys and channel has a scale of its own.
-void Call::quantise_values(size_t head, char* packed, Scratch& scratch) const {
+void Call::quantise_values(size_t head, char* packed, const Scratch& scratch) const {
     const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
     const size_t n = visible_.of_item(item);
     auto* scales =
         reinterpret_cast<float*>(packed + keys_bytes_ + values_bytes_ + key_scales_bytes_);
-    auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
+    auto* narrow = scratch.get<int8_t>(Scratch::narrow);
     // The kernel appends to a panel what sums begin with, which probabilities do not need: they are
     // unsigned already. So each block is packed aside.
     const size_t bytes = groups_bytes(result_gemm_, block_keys_);
-    char* panel = scratch.get<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
+    char* panel = scratch.get<char>(Scratch::staging);
     for (size_t first = 0; first < n; first += block_keys_, scales += head_dim) {
         const size_t count = std::min(block_keys_, n - first);
         const char* values =
@@ -193,7 +219,7 @@ void Call::quantise_values(size_t head, char* packed, Scratch& scratch) const {
     }
 }
 
-void Call::pack_values(size_t head, char* packed, Scratch& scratch) const {
+void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const {
     if (int8_results_)
         return quantise_values(head, packed, scratch);
     const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
@@ -212,8 +238,8 @@ void Call::pack_values(size_t head, char* packed, Scratch& scratch) const {
         return;
     }
     // An int8 is a bf16, exactly.
-    float* wide = scratch.get<float>(Scratch::staging, head_dim);
-    auto* narrow = scratch.get<uint16_t>(Scratch::narrow, size_product(staged_positions, head_dim));
+    float* wide = scratch.get<float>(Scratch::staging);
+    auto* narrow = scratch.get<uint16_t>(Scratch::narrow);
     for (size_t position = 0; position < n; position += staged_positions) {
         const size_t count = std::min(staged_positions, n - position);
         for (size_t i = 0; i < count; ++i) {
@@ -225,7 +251,7 @@ void Call::pack_values(size_t head, char* packed, Scratch& scratch) const {
     }
 }
 
-void Call::attend(size_t head, size_t task, const char* packed, Scratch& scratch) const {
+void Call::attend(size_t head, size_t task, const char* packed, const Scratch& scratch) const {
     const size_t first = task * queries_of_task;
     const size_t end = std::min(shape_.q_len, first + queries_of_task);
     for (size_t query = first; query < end; query += queries_together) {
@@ -235,14 +261,9 @@ void Call::attend(size_t head, size_t task, const char* packed, Scratch& scratch
         queries.first = query;
         queries.rows = std::min(queries_together, end - query);
         queries.n_keys = visible_.of_query(queries.item, query + queries.rows - 1);
-        queries.lda = row_stride(score_gemm_, shape_.head_dim);
-        queries.ld_results = round_up(shape_.head_dim, cache_line / sizeof(float));
-        pack_queries(queries,
-                     scratch.get<char>(Scratch::a_rows, size_product(queries.rows, queries.lda)),
-                     scratch);
-        queries.results =
-            scratch.get<float>(Scratch::results, size_product(queries.rows, queries.ld_results));
-        std::fill_n(queries.results, queries.rows * queries.ld_results, 0.0f);
+        pack_queries(queries, scratch.get<char>(Scratch::a_rows), scratch);
+        queries.results = scratch.get<float>(Scratch::results);
+        std::fill_n(queries.results, queries.rows * ld_results_, 0.0f);
         std::fill_n(queries.greatest, queries.rows, -std::numeric_limits<float>::infinity());
         std::fill_n(queries.total, queries.rows, 0.0f);
         for (size_t key = 0; key < queries.n_keys; key += block_keys_)
@@ -250,13 +271,12 @@ void Call::attend(size_t head, size_t task, const char* packed, Scratch& scratch
                          scratch);
         write(queries);
     }
-    scratch.trim();
 }
 
-void Call::pack_queries(Queries& queries, char* packed, Scratch& scratch) const {
+void Call::pack_queries(Queries& queries, char* packed, const Scratch& scratch) const {
     const float scale =
         shape_.type == NPUENC_S8 ? shape_.scale * (shape_.q_scale * shape_.k_scale) : shape_.scale;
-    auto* narrow = scratch.get<int8_t>(Scratch::narrow, shape_.head_dim);
+    auto* narrow = scratch.get<int8_t>(Scratch::narrow);
     for (size_t i = 0; i < queries.rows; ++i) {
         const char* q =
             row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, queries.first + i);
@@ -265,19 +285,19 @@ void Call::pack_queries(Queries& queries, char* packed, Scratch& scratch) const 
             queries.row_scale[i] *= quantise(q, narrow);
             q = reinterpret_cast<const char*>(narrow);
         }
-        score_gemm_.pack_a(shape_.head_dim, q, packed + i * queries.lda);
+        score_gemm_.pack_a(shape_.head_dim, q, packed + i * query_stride_);
     }
     queries.packed = packed;
 }
 
 void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed,
-                        Scratch& scratch) const {
+                        const Scratch& scratch) const {
     const size_t rows = queries.rows;
     const size_t ld = block_keys_;
-    auto* scores = scratch.get<int32_t>(Scratch::scores, rows * ld);
+    auto* scores = scratch.get<int32_t>(Scratch::scores);
     npuenc_tile tile;
     tile.k = shape_.head_dim;
-    tile.lda = queries.lda;
+    tile.lda = query_stride_;
     tile.ldc = ld;
     tile.accumulate = 0;
     const size_t start = groups_bytes(score_gemm_, shape_.head_dim);
@@ -288,15 +308,14 @@ void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const c
         tile.start = reinterpret_cast<const int32_t*>(panel + start);
         for (size_t row = 0; row < rows; row += score_gemm_.mr) {
             tile.rows = std::min<size_t>(score_gemm_.mr, rows - row);
-            tile.a = queries.packed + row * queries.lda;
+            tile.a = queries.packed + row * query_stride_;
             tile.c = scores + row * ld + key;
             score_gemm_.tile(&tile);
         }
     }
 
     // The probabilities are rows of the second product's A.
-    const size_t ldp_bytes = row_stride(result_gemm_, block_keys_);
-    char* p = scratch.get<char>(Scratch::probabilities, rows * ldp_bytes);
+    char* p = scratch.get<char>(Scratch::probabilities);
     float greatest[npuenc_most_queries], total[npuenc_most_queries];
     uint32_t n_keys[npuenc_most_queries];
     for (size_t i = 0; i < rows; ++i) {
@@ -320,7 +339,7 @@ void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const c
         block.ld_mask = shape_.kv_len;
     }
     block.p = p;
-    block.ldp = ldp_bytes / result_gemm_.a_size;
+    block.ldp = probability_stride_ / result_gemm_.a_size;
     block.greatest = greatest;
     block.total = total;
     if (int8_results_)
@@ -331,21 +350,21 @@ void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const c
         kernels_.softmax.block_bf16(&block);
 
     const size_t head_dim = shape_.head_dim;
-    float* part = scratch.get<float>(Scratch::sums, rows * queries.ld_results);
+    float* part = scratch.get<float>(Scratch::sums);
     static constexpr int32_t zeros[64] = {};
     tile = {};
     tile.start = zeros;
     tile.k = keys;
-    tile.lda = ldp_bytes;
-    tile.ldc = queries.ld_results;
+    tile.lda = probability_stride_;
+    tile.ldc = ld_results_;
     for (size_t col = 0; col < head_dim; col += result_gemm_.nr) {
         tile.cols = std::min<size_t>(result_gemm_.nr, head_dim - col);
         tile.b = packed + keys_bytes_ + col / result_gemm_.nr * v_stride_ +
                  first_key * result_gemm_.nr * result_gemm_.b_size;
         for (size_t row = 0; row < rows; row += result_gemm_.mr) {
             tile.rows = std::min<size_t>(result_gemm_.mr, rows - row);
-            tile.a = p + row * ldp_bytes;
-            tile.c = part + row * queries.ld_results + col;
+            tile.a = p + row * probability_stride_;
+            tile.c = part + row * ld_results_ + col;
             result_gemm_.tile(&tile);
         }
     }
@@ -353,15 +372,14 @@ void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const c
     found.rows = rows;
     found.n = head_dim;
     found.part = part;
-    found.ld = queries.ld_results;
+    found.ld = ld_results_;
     if (int8_results_)
         found.col_scale = reinterpret_cast<const float*>(packed + keys_bytes_ + values_bytes_ +
                                                          key_scales_bytes_) +
                           first_key / block_keys_ * head_dim;
     found.greatest = greatest;
     found.total = total;
-    kernels_.softmax.merge(&found, queries.results, queries.ld_results, queries.greatest,
-                           queries.total);
+    kernels_.softmax.merge(&found, queries.results, ld_results_, queries.greatest, queries.total);
 }
 
 // results / total, in the type of the result. A query that sees no key gives zeros.
@@ -380,11 +398,10 @@ void Call::write(const Queries& queries) const {
     const bool s8 = shape_.type == NPUENC_S8;
     finish.type = shape_.type == NPUENC_BF16 ? npuenc_float_bf16 : npuenc_float_f32;
     finish.y = s8 ? static_cast<void*>(queries.results) : out;
-    finish.ldy = s8 ? queries.ld_results : shape_.ldo;
-    kernels_.finish.f32(queries.rows, shape_.head_dim, queries.results, queries.ld_results,
-                        &finish);
+    finish.ldy = s8 ? ld_results_ : shape_.ldo;
+    kernels_.finish.f32(queries.rows, shape_.head_dim, queries.results, ld_results_, &finish);
     for (size_t i = 0; s8 && i < queries.rows; ++i)
-        kernels_.convert.f32_to_s8(shape_.head_dim, queries.results + i * queries.ld_results, 1.0f,
+        kernels_.convert.f32_to_s8(shape_.head_dim, queries.results + i * ld_results_, 1.0f,
                                    reinterpret_cast<int8_t*>(out) + i * shape_.ldo);
 }
 
@@ -403,19 +420,20 @@ void CpuDevice::attention(const Attention& shape, const void* q, const void* k, 
         std::clamp<size_t>(packed_bytes / std::max<size_t>(1, head_bytes), 1, n_heads);
     const SharedMemory::Lease lease(shared_, size_product(heads_at_once, head_bytes));
     char* const packed = lease.data<char>();
+    const Scratch::Sizes sizes = call.scratch_sizes();
 
     for (size_t first = 0; first < n_heads; first += heads_at_once) {
         const size_t heads = std::min(heads_at_once, n_heads - first);
-        pool_->for_each(2 * heads, [&](size_t task, unsigned thread) {
+        team_.for_each(2 * heads, sizes, [&](size_t task, const Scratch& scratch) {
             const size_t i = task / 2;
             if (task % 2 == 0)
-                call.pack_keys(first + i, packed + i * head_bytes, scratch_[thread]);
+                call.pack_keys(first + i, packed + i * head_bytes, scratch);
             else
-                call.pack_values(first + i, packed + i * head_bytes, scratch_[thread]);
+                call.pack_values(first + i, packed + i * head_bytes, scratch);
         });
-        pool_->for_each(heads * n_tasks, [&](size_t task, unsigned thread) {
+        team_.for_each(heads * n_tasks, sizes, [&](size_t task, const Scratch& scratch) {
             const size_t i = task / n_tasks;
-            call.attend(first + i, task % n_tasks, packed + i * head_bytes, scratch_[thread]);
+            call.attend(first + i, task % n_tasks, packed + i * head_bytes, scratch);
         });
     }
 }
