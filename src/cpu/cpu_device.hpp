@@ -30,6 +30,7 @@ class CpuDevice final : public Device {
 
     npuenc_device_type type() const override { return NPUENC_DEVICE_CPU; }
     const std::string& name() const override { return name_; }
+    const char* isa() const override { return kernels_.isa; }
     Parallel& parallel() override { return team_.pool(); }
 
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
