@@ -105,7 +105,7 @@ typedef enum npuenc_dtype {
 
 /* What products are computed in: weights x activations -> sums. */
 typedef enum npuenc_precision {
-    NPUENC_PRECISION_AUTO = 0, /* chosen by npuenc, see the function that takes it */
+    NPUENC_PRECISION_AUTO = 0, /* chosen by npuenc, see the struct that has it */
     NPUENC_PRECISION_F32 = 1,  /* f32 x f32 -> f32 */
     NPUENC_PRECISION_BF16 = 2, /* bf16 x bf16 -> f32 */
     NPUENC_PRECISION_INT8 = 3  /* int8 with a scale per output channel x int8 with a scale per row
@@ -265,14 +265,26 @@ typedef struct npuenc_attention_desc {
 #define NPUENC_ATTENTION_MASK_PER_ITEM 1u /* ADD_F32: the mask has its own [..] for every item */
 #define NPUENC_ATTENTION_MASK_PER_HEAD 2u /* ADD_F32: and for every head */
 
-/* Which device runs a family of operators. AUTO leaves it to npuenc: the context's device where it
- * has the operator. CPU is allowed on any context; NPU on an NPU's only (else E_UNSUPPORTED). */
+/* Precision AUTO is a table, made from measurements, of the context's isa and the model's n_state:
+ *
+ *   isa           n_state                  AUTO
+ *   avx512bf16    384 (tiny), 512 (base)   BF16
+ *   all others, and all other n_state      F32
+ *
+ * Without AVX512_BF16, bf16 is no faster than f32; wider models have not been measured. INT8 is
+ * never chosen unasked, as single frames can be further off in it than in BF16. What was chosen is
+ * in npuenc_model_info. A later version may choose otherwise: who needs the same states from it
+ * names the precision.
+ *
+ * Which device runs a family of operators: AUTO leaves it to npuenc, which takes the context's
+ * where it has the operator. CPU is allowed on any context; NPU on an NPU's only (else
+ * E_UNSUPPORTED). */
 typedef struct npuenc_model_options {
     uint32_t struct_size;
-    int32_t precision;          /* npuenc_precision of all products; AUTO: F32 in this version. The
-                                   convolutions and the first layer, on which the states depend
-                                   most, are one step wider: BF16 with INT8, F32 with BF16.
-                                   E_UNSUPPORTED where a device lacks it */
+    int32_t precision;          /* npuenc_precision of all products. The convolutions and the first
+                                   layer, on which the states depend most, are one step wider:
+                                   BF16 with INT8, F32 with BF16. E_UNSUPPORTED where a device
+                                   lacks it */
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */

@@ -95,7 +95,7 @@ int32_t npuenc_model_load(npuenc_ctx* ctx, const char* path, const npuenc_model_
         const std::shared_ptr<Context>& context = check_handle(ctx, "ctx").context;
         require_not_null(path, "path");
         const PlanOptions plan = checked_options(options);
-        make_plan(plan, context->device()); // fails before anything is read
+        check_places(plan, context->device()); // before anything is read
         *out = load(context, *open_model_file(path), plan).release();
     });
 }
@@ -108,7 +108,7 @@ int32_t npuenc_model_load_memory(npuenc_ctx* ctx, const void* data, size_t data_
         const std::shared_ptr<Context>& context = check_handle(ctx, "ctx").context;
         Buffer{data, data_bytes, "data"}.check(data_bytes, 1);
         const PlanOptions plan = checked_options(options);
-        make_plan(plan, context->device());
+        check_places(plan, context->device());
         *out = load(context, *open_model_memory(data, data_bytes), plan).release();
     });
 }

@@ -6,9 +6,7 @@
 // second product, merged into those of the blocks before (Milakov and Gimelshein 2018; Dao et al.
 // 2022). A group of heads is packed at a time, bounded in memory.
 #include <cstring>
-#include <iterator>
 #include <limits>
-#include <numeric>
 
 #include "cpu/cpu_device.hpp"
 #include "error.hpp"
@@ -93,9 +91,11 @@ class Call {
     }
     size_t n_tasks() const { return ceil_div(shape_.q_len, queries_of_task); }
 
-    void pack_keys(size_t head, char* packed, Scratch& scratch) const;
-    void pack_values(size_t head, char* packed, Scratch& scratch) const;
-    void attend(size_t head, size_t task, const char* packed, Scratch& scratch) const;
+    // Of what follows.
+    Scratch::Sizes scratch_sizes() const;
+    void pack_keys(size_t head, char* packed, const Scratch& scratch) const;
+    void pack_values(size_t head, char* packed, const Scratch& scratch) const;
+    void attend(size_t head, size_t task, const char* packed, const Scratch& scratch) const;
 
   private:
     // Some queries of a head, at most queries_together, and what has been found of them so far.
@@ -122,11 +122,11 @@ class Call {
     float quantise(size_t rows, const char* x, size_t ld, int8_t* out) const;
     size_t key_scale_at() const { return keys_bytes_ + values_bytes_; }
     size_t value_scales_at() const { return key_scale_at() + cache_line; }
-    void quantise_values(size_t head, char* packed, Scratch& scratch) const;
+    void quantise_values(size_t head, char* packed, const Scratch& scratch) const;
     void prefetch_queries(const Queries& queries, size_t first) const;
-    void pack_queries(Queries& queries, const char* head, Scratch& scratch) const;
+    void pack_queries(Queries& queries, const char* head, const Scratch& scratch) const;
     void attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed) const;
-    void place(Queries& queries, Scratch& scratch) const;
+    void place(Queries& queries, const Scratch& scratch) const;
     void write(const Queries& queries) const;
 
     const npuenc_kernels& kernels_;
@@ -145,6 +145,27 @@ class Call {
     const size_t keys_bytes_, values_bytes_, value_scales_bytes_;
 };
 
+Scratch::Sizes Call::scratch_sizes() const {
+    const size_t head_dim = shape_.head_dim;
+    Scratch::Sizes sizes;
+    if (quantises())
+        sizes.need<int8_t>(Scratch::narrow, size_product(shape_.kv_len, head_dim));
+    if (int8_results_) {
+        sizes.need<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
+        sizes.need<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
+    }
+    if (shape_.type == NPUENC_S8) {
+        sizes.need<uint16_t>(Scratch::narrow, size_product(staged_positions, head_dim));
+        sizes.need<float>(Scratch::staging, head_dim);
+    }
+    // See place().
+    const size_t results = size_product(2 * ld_results_, sizeof(float));
+    sizes.need<char>(
+        Scratch::queries,
+        size_product(queries_together, lda_ + block_keys_ * sizeof(float) + ldp_ + results));
+    return sizes;
+}
+
 // Rows of a head to int8, symmetrically by their greatest magnitude; returns their scale.
 float Call::quantise(size_t rows, const char* x, size_t ld, int8_t* out) const {
     return shape_.type == NPUENC_BF16
@@ -155,13 +176,13 @@ float Call::quantise(size_t rows, const char* x, size_t ld, int8_t* out) const {
 }
 
 // Keys of a head have one scale, which becomes a part of those of the queries.
-void Call::pack_keys(size_t head, char* packed, Scratch& scratch) const {
+void Call::pack_keys(size_t head, char* packed, const Scratch& scratch) const {
     const size_t item = head / shape_.n_head, nr = score_gemm_.nr, head_dim = shape_.head_dim;
     const size_t n = visible_.of_item(item);
     const char* keys = row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, 0);
     size_t ld = shape_.ldk, size = size_of(shape_.type);
     if (quantises()) {
-        auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(n, head_dim));
+        auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         *reinterpret_cast<float*>(packed + key_scale_at()) = quantise(n, keys, ld, narrow);
         keys = reinterpret_cast<const char*>(narrow);
         ld = head_dim;
@@ -170,19 +191,18 @@ void Call::pack_keys(size_t head, char* packed, Scratch& scratch) const {
     for (size_t key = 0; key < n; key += nr)
         score_gemm_.pack_b_rows(std::min(nr, n - key), head_dim, keys + key * ld * size, ld,
                                 packed + key / nr * k_stride_);
-    scratch.trim();
 }
 
 // Each block of keys and channel has a scale of its own.
-void Call::quantise_values(size_t head, char* packed, Scratch& scratch) const {
+void Call::quantise_values(size_t head, char* packed, const Scratch& scratch) const {
     const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
     const size_t n = visible_.of_item(item);
     float* scales = reinterpret_cast<float*>(packed + value_scales_at());
-    auto* narrow = scratch.get<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
+    auto* narrow = scratch.get<int8_t>(Scratch::narrow);
     // The kernel appends to a panel what sums begin with, which probabilities do not need: they are
     // unsigned already. So each block is packed aside.
     const size_t bytes = groups_bytes(result_gemm_, block_keys_);
-    char* panel = scratch.get<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
+    char* panel = scratch.get<char>(Scratch::staging);
     for (size_t first = 0; first < n; first += block_keys_, scales += head_dim) {
         const size_t count = std::min(block_keys_, n - first);
         const char* values =
@@ -198,7 +218,7 @@ void Call::quantise_values(size_t head, char* packed, Scratch& scratch) const {
     }
 }
 
-void Call::pack_values(size_t head, char* packed, Scratch& scratch) const {
+void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const {
     if (int8_results_)
         return quantise_values(head, packed, scratch);
     const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
@@ -217,8 +237,8 @@ void Call::pack_values(size_t head, char* packed, Scratch& scratch) const {
         return;
     }
     // An int8 is a bf16, exactly.
-    float* wide = scratch.get<float>(Scratch::staging, head_dim);
-    auto* narrow = scratch.get<uint16_t>(Scratch::narrow, size_product(staged_positions, head_dim));
+    float* wide = scratch.get<float>(Scratch::staging);
+    auto* narrow = scratch.get<uint16_t>(Scratch::narrow);
     for (size_t position = 0; position < n; position += staged_positions) {
         const size_t count = std::min(staged_positions, n - position);
         for (size_t i = 0; i < count; ++i) {
@@ -230,7 +250,7 @@ void Call::pack_values(size_t head, char* packed, Scratch& scratch) const {
     }
 }
 
-void Call::attend(size_t head, size_t task, const char* packed, Scratch& scratch) const {
+void Call::attend(size_t head, size_t task, const char* packed, const Scratch& scratch) const {
     const size_t first = task * queries_of_task;
     const size_t end = std::min(shape_.q_len, first + queries_of_task);
     for (size_t query = first; query < end; query += queries_together) {
@@ -252,22 +272,16 @@ void Call::attend(size_t head, size_t task, const char* packed, Scratch& scratch
             attend_block(queries, key, std::min(block_keys_, queries.n_keys - key), packed);
         write(queries);
     }
-    scratch.trim();
 }
 
 // All in one piece, so that nothing competes for the same sets of the L1 cache.
-void Call::place(Queries& queries, Scratch& scratch) const {
-    const size_t bytes[] = {
-        size_product(queries.rows, lda_), size_product(queries.rows * block_keys_, sizeof(float)),
-        size_product(queries.rows, ldp_), size_product(queries.rows * ld_results_, sizeof(float)),
-        size_product(queries.rows * ld_results_, sizeof(float))};
-    char* at = scratch.get<char>(Scratch::queries,
-                                 std::accumulate(std::begin(bytes), std::end(bytes), size_t{0}));
+void Call::place(Queries& queries, const Scratch& scratch) const {
+    char* at = scratch.get<char>(Scratch::queries);
     queries.packed = at;
-    queries.scores = at += bytes[0];
-    queries.p = at += bytes[1];
-    queries.part = reinterpret_cast<float*>(at += bytes[2]);
-    queries.results = reinterpret_cast<float*>(at += bytes[3]);
+    queries.scores = at += queries_together * lda_;
+    queries.p = at += queries_together * block_keys_ * sizeof(float);
+    queries.part = reinterpret_cast<float*>(at += queries_together * ldp_);
+    queries.results = queries.part + queries_together * ld_results_;
 }
 
 // Asks for the queries that come next, each of which lies on pages of its own.
@@ -279,10 +293,10 @@ void Call::prefetch_queries(const Queries& queries, size_t first) const {
                   shape_.head_dim * size_of(shape_.type), shape_.ldq * size_of(shape_.type));
 }
 
-void Call::pack_queries(Queries& queries, const char* head, Scratch& scratch) const {
+void Call::pack_queries(Queries& queries, const char* head, const Scratch& scratch) const {
     const float scale =
         shape_.type == NPUENC_S8 ? shape_.scale * (shape_.q_scale * shape_.k_scale) : shape_.scale;
-    auto* narrow = scratch.get<int8_t>(Scratch::narrow, shape_.head_dim);
+    auto* narrow = scratch.get<int8_t>(Scratch::narrow);
     for (size_t i = 0; i < queries.rows; ++i) {
         const char* q =
             row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, queries.first + i);
@@ -419,19 +433,20 @@ void CpuDevice::attention(const Attention& shape, const void* q, const void* k, 
         std::clamp<size_t>(packed_bytes / std::max<size_t>(1, head_bytes), 1, n_heads);
     const SharedMemory::Lease lease(shared_, size_product(heads_at_once, head_bytes));
     char* const packed = lease.data<char>();
+    const Scratch::Sizes sizes = call.scratch_sizes();
 
     for (size_t first = 0; first < n_heads; first += heads_at_once) {
         const size_t heads = std::min(heads_at_once, n_heads - first);
-        pool_->for_each(2 * heads, [&](size_t task, unsigned thread) {
+        team_.for_each(2 * heads, sizes, [&](size_t task, const Scratch& scratch) {
             const size_t i = task / 2;
             if (task % 2 == 0)
-                call.pack_keys(first + i, packed + i * head_bytes, scratch_[thread]);
+                call.pack_keys(first + i, packed + i * head_bytes, scratch);
             else
-                call.pack_values(first + i, packed + i * head_bytes, scratch_[thread]);
+                call.pack_values(first + i, packed + i * head_bytes, scratch);
         });
-        pool_->for_each(heads * n_tasks, [&](size_t task, unsigned thread) {
+        team_.for_each(heads * n_tasks, sizes, [&](size_t task, const Scratch& scratch) {
             const size_t i = task / n_tasks;
-            call.attend(first + i, task % n_tasks, packed + i * head_bytes, scratch_[thread]);
+            call.attend(first + i, task % n_tasks, packed + i * head_bytes, scratch);
         });
     }
 }

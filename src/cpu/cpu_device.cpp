@@ -36,21 +36,20 @@ npuenc_kernels select_kernels(const char* isa) {
 
 CpuDevice::CpuDevice(unsigned n_threads, const char* isa)
     : kernels_(select_kernels(isa)),
-      pool_(n_threads ? std::make_shared<ThreadPool>(n_threads) : ThreadPool::shared()),
-      scratch_(pool_->n_threads()) {
-    name_ = std::string("CPU ") + kernels_.isa + ", " + std::to_string(pool_->n_threads()) +
-            (pool_->n_threads() == 1 ? " thread" : " threads");
+      team_(n_threads ? std::make_shared<ThreadPool>(n_threads) : ThreadPool::shared()) {
+    name_ = std::string("CPU ") + kernels_.isa + ", " + std::to_string(team_.n_threads()) +
+            (team_.n_threads() == 1 ? " thread" : " threads");
 }
 
 std::unique_ptr<Weight> CpuDevice::pack(size_t n_out, size_t n_in, npuenc_precision precision,
                                         const RowReader& rows, const float* bias) {
-    return std::make_unique<PackedWeight>(*this, kernels_, *pool_, scratch_.data(), n_out, n_in,
-                                          precision, rows, bias);
+    return std::make_unique<PackedWeight>(*this, kernels_, team_, n_out, n_in, precision, rows,
+                                          bias);
 }
 
 std::unique_ptr<Weight> CpuDevice::pack(size_t n_out, size_t n_in, const Int8Rows& rows,
                                         const float* bias) {
-    return std::make_unique<PackedWeight>(*this, kernels_, *pool_, n_out, n_in, rows, bias);
+    return std::make_unique<PackedWeight>(*this, kernels_, team_, n_out, n_in, rows, bias);
 }
 
 void CpuDevice::layer_norm(size_t rows, size_t n, const float* x, const float* weight,
@@ -58,7 +57,7 @@ void CpuDevice::layer_norm(size_t rows, size_t n, const float* x, const float* w
     if (n == 0)
         return;
     constexpr size_t rows_per_task = 32;
-    pool_->for_each(ceil_div(rows, rows_per_task), [&](size_t task, unsigned) {
+    parallel().for_each(ceil_div(rows, rows_per_task), [&](size_t task, unsigned) {
         const size_t end = std::min(rows, (task + 1) * rows_per_task);
         for (size_t row = task * rows_per_task; row < end; ++row)
             kernels_.rows.layer_norm(n, x + row * n, weight, bias, y + row * n);
@@ -69,7 +68,7 @@ void CpuDevice::convert(npuenc_dtype type, size_t n, const float* in, void* out)
     const auto convert =
         type == NPUENC_BF16 ? kernels_.convert.f32_to_bf16 : kernels_.convert.f32_to_f16;
     constexpr size_t values_per_task = 16384;
-    pool_->for_each(ceil_div(n, values_per_task), [&](size_t task, unsigned) {
+    parallel().for_each(ceil_div(n, values_per_task), [&](size_t task, unsigned) {
         const size_t first = task * values_per_task;
         convert(std::min(values_per_task, n - first), in + first,
                 static_cast<uint16_t*>(out) + first);

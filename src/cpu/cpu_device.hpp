@@ -4,10 +4,9 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "cpu/packed_weight.hpp"
-#include "cpu/thread_pool.hpp"
+#include "cpu/team.hpp"
 #include "cpu/workspace.hpp"
 #include "device/device.hpp"
 #include "kernels/cpu/kernels.h"
@@ -31,7 +30,8 @@ class CpuDevice final : public Device {
 
     npuenc_device_type type() const override { return NPUENC_DEVICE_CPU; }
     const std::string& name() const override { return name_; }
-    Parallel& parallel() override { return *pool_; }
+    const char* isa() const override { return kernels_.isa; }
+    Parallel& parallel() override { return team_.pool(); }
 
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
                                  const RowReader& rows, const float* bias) override;
@@ -52,8 +52,7 @@ class CpuDevice final : public Device {
                            const void* b, void* c, Store&& store);
 
     const npuenc_kernels kernels_;
-    const std::shared_ptr<ThreadPool> pool_;
-    std::vector<Scratch> scratch_; // of each thread
+    Team team_;
     SharedMemory shared_;
     std::string name_;
 };

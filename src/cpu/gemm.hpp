@@ -87,16 +87,26 @@ inline void prefetch_rows(const void* data, size_t rows, size_t bytes, size_t st
             __builtin_prefetch(row + byte, 1, 2);
 }
 
+constexpr size_t slice_length(const npuenc_gemm& gemm) {
+    return slice_groups * gemm.k_group;
+}
+
+// What multiply needs for blocks of up to `rows` rows.
+inline void need_sums(Scratch::Sizes& sizes, const npuenc_gemm& gemm, size_t rows, size_t k) {
+    const size_t kept_rows = k > slice_length(gemm) ? rows : gemm.mr;
+    sizes.need<int32_t>(Scratch::sums, size_product(kept_rows, gemm.nr));
+}
+
 // expect(row, rows, col, cols): called before a tile that finish will be called for, to ask for
 // what that will touch. finish(row, rows, col, cols, sums, ld): called once for each tile of the
 // block; sums are f32 or s32, `ld` elements from row to row.
 template <class Expect, class Finish>
-void multiply(const npuenc_gemm& gemm, const Block& block, Scratch& scratch, Expect&& expect,
+void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratch, Expect&& expect,
               Finish&& finish) {
     const size_t mr = gemm.mr, nr = gemm.nr;
-    const size_t slice = slice_groups * gemm.k_group;
+    const size_t slice = slice_length(gemm);
     const bool sliced = block.k > slice;
-    auto* sums = scratch.get<int32_t>(Scratch::sums, (sliced ? block.rows : mr) * nr);
+    auto* sums = scratch.get<int32_t>(Scratch::sums);
     const size_t start = groups_bytes(gemm, block.k);
 
     npuenc_tile tile;
@@ -152,6 +162,10 @@ class Split {
     }
 
     size_t n_tasks() const { return row_blocks_ * col_blocks_; }
+    // Of any part.
+    size_t most_rows() const {
+        return row_blocks_ ? std::min(m_, ceil_div(row_panels_, row_blocks_) * mr_) : 0;
+    }
 
     struct Part {
         size_t first_row, rows, first_col, end_col;

@@ -27,8 +27,17 @@ class Input {
         : kernels_(kernels), gemm_(gemm), shape_(shape), n_(weight.n_in()),
           precision_(weight.precision()), x_(static_cast<const char*>(x)) {}
 
+    void need_scratch(Scratch::Sizes& sizes) const {
+        if (shape_.x_type != NPUENC_F32)
+            sizes.need<float>(Scratch::staging, n_);
+        if (shape_.norm.weight)
+            sizes.need<float>(Scratch::row, n_);
+        if (precision_ != NPUENC_PRECISION_F32)
+            sizes.need<uint16_t>(Scratch::narrow, n_);
+    }
+
     // Packs one row. int8: quantises it, and returns its scale.
-    float pack(size_t row, Scratch& scratch, void* packed) const {
+    float pack(size_t row, const Scratch& scratch, void* packed) const {
         switch (precision_) {
         case NPUENC_PRECISION_BF16:
             pack_bf16(row, scratch, packed);
@@ -45,11 +54,11 @@ class Input {
     const void* at(size_t row) const { return x_ + row * shape_.ldx * size_of(shape_.x_type); }
 
     // The values themselves where they are f32 already, else in scratch memory.
-    const float* f32(size_t row, Scratch& scratch) const {
+    const float* f32(size_t row, const Scratch& scratch) const {
         const void* x = at(row);
         const float* values = static_cast<const float*>(x);
         if (shape_.x_type != NPUENC_F32) {
-            float* wide = scratch.get<float>(Scratch::staging, n_);
+            float* wide = scratch.get<float>(Scratch::staging);
             const auto convert = shape_.x_type == NPUENC_BF16 ? kernels_.convert.bf16_to_f32
                                                               : kernels_.convert.f16_to_f32;
             convert(n_, static_cast<const uint16_t*>(x), wide);
@@ -57,23 +66,23 @@ class Input {
         }
         if (!shape_.norm.weight)
             return values;
-        float* normal = scratch.get<float>(Scratch::row, n_);
+        float* normal = scratch.get<float>(Scratch::row);
         kernels_.rows.layer_norm(n_, values, shape_.norm.weight, shape_.norm.bias, normal);
         return normal;
     }
 
-    void pack_bf16(size_t row, Scratch& scratch, void* packed) const {
+    void pack_bf16(size_t row, const Scratch& scratch, void* packed) const {
         if (shape_.x_type == NPUENC_BF16 && !shape_.norm.weight) {
             gemm_.pack_a(n_, at(row), packed);
             return;
         }
-        auto* narrow = scratch.get<uint16_t>(Scratch::narrow, n_);
+        auto* narrow = scratch.get<uint16_t>(Scratch::narrow);
         kernels_.convert.f32_to_bf16(n_, f32(row, scratch), narrow);
         gemm_.pack_a(n_, narrow, packed);
     }
 
-    float pack_int8(size_t row, Scratch& scratch, void* packed) const {
-        auto* narrow = scratch.get<int8_t>(Scratch::narrow, n_);
+    float pack_int8(size_t row, const Scratch& scratch, void* packed) const {
+        auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         const float scale = shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
                                 ? kernels_.rows.quantise_bf16(
                                       1, n_, static_cast<const uint16_t*>(at(row)), 0, narrow)
@@ -145,13 +154,17 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     const npuenc_gemm& gemm = gemm_for(kernels_, weight->precision());
     const Input input(kernels_, gemm, *weight, shape, x);
     const npuenc_finish finish = finish_of(*weight, shape, y);
-    const Split split(gemm, shape.rows, weight->n_out(), k, pool_->n_threads());
-    pool_->for_each(split.n_tasks(), [&](size_t i, unsigned thread) {
+    const Split split(gemm, shape.rows, weight->n_out(), k, team_.n_threads());
+    const size_t lda = row_stride(gemm, k);
+    Scratch::Sizes sizes;
+    sizes.need<char>(Scratch::a_rows, size_product(split.most_rows(), lda));
+    sizes.need<float>(Scratch::row_scales, split.most_rows());
+    input.need_scratch(sizes);
+    need_sums(sizes, gemm, split.most_rows(), k);
+    team_.for_each(split.n_tasks(), sizes, [&](size_t i, const Scratch& scratch) {
         const Split::Part part = split.part(i);
-        Scratch& scratch = scratch_[thread];
-        const size_t lda = row_stride(gemm, k);
-        char* packed = scratch.get<char>(Scratch::a_rows, size_product(part.rows, lda));
-        float* scales = scratch.get<float>(Scratch::row_scales, part.rows);
+        char* packed = scratch.get<char>(Scratch::a_rows);
+        float* scales = scratch.get<float>(Scratch::row_scales);
         for (size_t row = 0; row < part.rows; ++row)
             scales[row] = input.pack(part.first_row + row, scratch, packed + row * lda);
 
@@ -171,7 +184,6 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
                     kernels_.finish.f32(rows, cols, static_cast<const float*>(sums), ld, &here);
                 }
             });
-        scratch.trim();
     });
 }
 

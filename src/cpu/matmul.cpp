@@ -71,7 +71,7 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
             const size_t first_col = first_panel * gemm.nr;
             const size_t cols = std::min(shape.n - first_col, panels * gemm.nr);
 
-            pool_->for_each((shared ? 1 : items) * panels, [&](size_t task, unsigned) {
+            parallel().for_each((shared ? 1 : items) * panels, [&](size_t task, unsigned) {
                 const size_t col = first_col + task % panels * gemm.nr;
                 const size_t count = std::min<size_t>(gemm.nr, shape.n - col);
                 const auto pack_b = shape.b_transposed ? gemm.pack_b_rows : gemm.pack_b_cols;
@@ -79,32 +79,34 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
                        packed.data<char>() + task * stride);
             });
 
-            const Split split(gemm, shape.m, cols, shape.k, pool_->n_threads());
-            pool_->for_each(items * split.n_tasks(), [&](size_t task, unsigned thread) {
-                const size_t i = task / split.n_tasks(), item = first_item + i;
-                const Split::Part part = split.part(task % split.n_tasks());
-                Scratch& scratch = scratch_[thread];
-                char* rows = scratch.get<char>(Scratch::a_rows, size_product(part.rows, lda));
-                for (size_t row = 0; shape.k > 0 && row < part.rows; ++row)
-                    gemm.pack_a(shape.k, operands.a_row(item, part.first_row + row),
-                                rows + row * lda);
-                const char* b_panels = packed.data<char>() + (shared ? 0 : i * panels * stride);
-                const Block block = {part.rows, part.first_col,    part.end_col, shape.k, rows,
-                                     lda,       {b_panels, stride}};
-                multiply(
-                    gemm, block, scratch,
-                    [&](size_t row, size_t n_rows, size_t col, size_t n_cols) {
-                        prefetch_rows(operands.c_at(item, part.first_row + row, first_col + col),
-                                      n_rows, n_cols * operands.out_size,
-                                      shape.ldc * operands.out_size);
-                    },
-                    [&](size_t row, size_t n_rows, size_t col, size_t n_cols, const void* sums,
-                        size_t ld) {
-                        store(n_rows, n_cols, sums, ld,
-                              operands.c_at(item, part.first_row + row, first_col + col));
-                    });
-                scratch.trim();
-            });
+            const Split split(gemm, shape.m, cols, shape.k, team_.n_threads());
+            Scratch::Sizes sizes;
+            sizes.need<char>(Scratch::a_rows, size_product(split.most_rows(), lda));
+            need_sums(sizes, gemm, split.most_rows(), shape.k);
+            team_.for_each(
+                items * split.n_tasks(), sizes, [&](size_t task, const Scratch& scratch) {
+                    const size_t i = task / split.n_tasks(), item = first_item + i;
+                    const Split::Part part = split.part(task % split.n_tasks());
+                    char* rows = scratch.get<char>(Scratch::a_rows);
+                    for (size_t row = 0; shape.k > 0 && row < part.rows; ++row)
+                        gemm.pack_a(shape.k, operands.a_row(item, part.first_row + row),
+                                    rows + row * lda);
+                    const char* b_panels = packed.data<char>() + (shared ? 0 : i * panels * stride);
+                    const Block block = {part.rows, part.first_col,    part.end_col, shape.k, rows,
+                                         lda,       {b_panels, stride}};
+                    multiply(
+                        gemm, block, scratch,
+                        [&](size_t row, size_t n_rows, size_t col, size_t n_cols) {
+                            prefetch_rows(
+                                operands.c_at(item, part.first_row + row, first_col + col), n_rows,
+                                n_cols * operands.out_size, shape.ldc * operands.out_size);
+                        },
+                        [&](size_t row, size_t n_rows, size_t col, size_t n_cols, const void* sums,
+                            size_t ld) {
+                            store(n_rows, n_cols, sums, ld,
+                                  operands.c_at(item, part.first_row + row, first_col + col));
+                        });
+                });
         }
     }
 }

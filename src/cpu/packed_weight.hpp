@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/gemm.hpp"
+#include "cpu/team.hpp"
 #include "device/device.hpp"
 
 namespace npuenc {
@@ -12,11 +13,10 @@ class PackedWeight final : public Weight {
     // Packs in parallel, a panel at a time: the only other memory is a panel's rows for each
     // thread. Int8 is symmetric with a scale for each row, absmax / 127; a row of zeros has the
     // scale 0.
-    PackedWeight(const Device& owner, const npuenc_kernels& kernels, Parallel& parallel,
-                 Scratch* scratch, size_t n_out, size_t n_in, npuenc_precision precision,
-                 const RowReader& rows, const float* bias);
-    PackedWeight(const Device& owner, const npuenc_kernels& kernels, Parallel& parallel,
-                 size_t n_out, size_t n_in, const Int8Rows& rows, const float* bias);
+    PackedWeight(const Device& owner, const npuenc_kernels& kernels, Team& team, size_t n_out,
+                 size_t n_in, npuenc_precision precision, const RowReader& rows, const float* bias);
+    PackedWeight(const Device& owner, const npuenc_kernels& kernels, Team& team, size_t n_out,
+                 size_t n_in, const Int8Rows& rows, const float* bias);
 
     size_t bytes() const override {
         return panels_.bytes() + scales_.bytes() + bias_.bytes() + sizeof *this;
@@ -29,7 +29,8 @@ class PackedWeight final : public Weight {
   private:
     void allocate(const npuenc_gemm& gemm, const float* bias);
     template <class PackPanel>
-    void for_each_panel(const npuenc_gemm& gemm, Parallel& parallel, PackPanel&& pack_panel);
+    void for_each_panel(const npuenc_gemm& gemm, Team& team, const Scratch::Sizes& sizes,
+                        PackPanel&& pack_panel);
 
     const Device& owner_;
     AlignedBuffer panels_, scales_, bias_;

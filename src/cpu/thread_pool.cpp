@@ -181,30 +181,26 @@ void ThreadPool::stop() noexcept {
         thread.join();
 }
 
-// Holds the pool for one caller, first come, first served.
-class ThreadPool::Turn {
-  public:
-    explicit Turn(ThreadPool& pool) : pool_(pool) {
-        const uint32_t ticket = pool.next_ticket_.fetch_add(1, std::memory_order_relaxed);
-        uint32_t serving = pool.serving_.load(std::memory_order_acquire);
-        while (serving != ticket)
-            serving = await_change(pool.serving_, serving, false);
-    }
-    ~Turn() {
-        pool_.serving_.fetch_add(1, std::memory_order_release);
-        pool_.serving_.notify_all();
-    }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
+ThreadPool::Turn::Turn(ThreadPool& pool) : pool_(pool) {
+    const uint32_t ticket = pool.next_ticket_.fetch_add(1, std::memory_order_relaxed);
+    uint32_t serving = pool.serving_.load(std::memory_order_acquire);
+    while (serving != ticket)
+        serving = await_change(pool.serving_, serving, false);
+}
 
-  private:
-    ThreadPool& pool_;
-};
+ThreadPool::Turn::~Turn() {
+    pool_.serving_.fetch_add(1, std::memory_order_release);
+    pool_.serving_.notify_all();
+}
 
 void ThreadPool::run(size_t n_tasks, Task task, void* context) {
     if (n_tasks == 0)
         return;
     const Turn turn(*this);
+    run_in_turn(n_tasks, task, context);
+}
+
+void ThreadPool::run_in_turn(size_t n_tasks, Task task, void* context) {
     task_ = task;
     context_ = context;
     n_tasks_ = n_tasks;

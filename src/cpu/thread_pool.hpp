@@ -39,12 +39,30 @@ class ThreadPool final : public Parallel {
 
     unsigned n_threads() const override { return n_threads_; }
 
+    // Holds the pool for one caller: until its end no bodies run but those of its regions.
+    class Turn final : public Parallel {
+      public:
+        explicit Turn(ThreadPool& pool); // waits for those that came before
+        ~Turn() override;
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+
+        unsigned n_threads() const override { return pool_.n_threads_; }
+
+      protected:
+        void run(size_t n_tasks, Task task, void* context) override {
+            pool_.run_in_turn(n_tasks, task, context);
+        }
+
+      private:
+        ThreadPool& pool_;
+    };
+
   protected:
     void run(size_t n_tasks, Task task, void* context) override;
 
   private:
-    class Turn;
-
+    void run_in_turn(size_t n_tasks, Task task, void* context);
     void start();
     void stop() noexcept;
     void worker(unsigned thread) noexcept;

@@ -2,8 +2,6 @@
 // Scratch memory that outlives a call.
 #include "cpu/workspace.hpp"
 
-#include <algorithm>
-
 namespace npuenc {
 
 namespace {
@@ -14,10 +12,9 @@ constexpr size_t most_kept_shared = size_t{64} << 20;
 
 } // namespace
 
-void* Scratch::get_bytes(Slot slot, size_t bytes) {
-    AlignedBuffer& buffer = slots_[slot];
-    buffer.reserve(bytes);
-    return buffer.data();
+void Scratch::reserve(const Sizes& sizes) {
+    for (size_t slot = 0; slot < n_slots; ++slot)
+        slots_[slot].reserve(sizes.bytes_[slot]);
 }
 
 void Scratch::trim() noexcept {

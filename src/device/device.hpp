@@ -32,7 +32,7 @@ struct Matmul {
 
 // out = softmax(q k^T scale + mask) v for every batch item and head.
 struct Attention {
-    npuenc_dtype type; // of q, k, v and the result: f32, bf16 or s8
+    npuenc_dtype type;          // of q, k, v and the result: f32, bf16 or s8
     npuenc_precision precision; // of the products; F32 with f32 operands, INT8 with s8 ones
     size_t batch, n_head, head_dim, q_len, kv_len;
     size_t ldq, ldk, ldv, ldo;                     // from one position to the next
@@ -100,7 +100,8 @@ class Device {
 
     virtual npuenc_device_type type() const = 0;
     virtual const std::string& name() const = 0;
-    virtual Parallel& parallel() = 0; // the host threads that serve it
+    virtual const char* isa() const = 0; // as npuenc_ctx_info.isa
+    virtual Parallel& parallel() = 0;    // the host threads that serve it
 
     // bias: n_out values or null; copied.
     virtual std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,

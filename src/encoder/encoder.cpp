@@ -98,7 +98,7 @@ class Encoder::Lease {
 };
 
 Encoder::Encoder(const ModelFile& file, const PlanOptions& options, Device& device)
-    : dims_(file.hyper_parameters()), plan_(make_plan(options, device)),
+    : dims_(file.hyper_parameters()), plan_(make_plan(options, dims_, device)),
       weights_(load_weights(file, plan_)), spectrogram_(dims_.n_mels) {}
 
 Encoder::~Encoder() = default;

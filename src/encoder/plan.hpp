@@ -3,6 +3,7 @@
 #pragma once
 
 #include "device/device.hpp"
+#include "model/hyper_parameters.hpp"
 
 namespace npuenc {
 
@@ -32,6 +33,9 @@ struct Plan {
 };
 
 // Throws Error E_UNSUPPORTED for what the context's device cannot do; never moves work elsewhere.
-Plan make_plan(const PlanOptions& options, Device& device);
+Plan make_plan(const PlanOptions& options, const HyperParameters& dims, Device& device);
+
+// Throws where make_plan would, whatever the model is.
+void check_places(const PlanOptions& options, const Device& device);
 
 } // namespace npuenc

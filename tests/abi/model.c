@@ -369,19 +369,53 @@ static void families_run_where_they_are_put(void** state) {
 
 static void every_precision_is_had(void** state) {
     (void)state;
-    for (int32_t precision = NPUENC_PRECISION_AUTO; precision <= NPUENC_PRECISION_INT8;
+    for (int32_t precision = NPUENC_PRECISION_F32; precision <= NPUENC_PRECISION_INT8;
          precision++) {
         npuenc_model* model = (npuenc_model*)&model;
         const int32_t status = load_with((npuenc_model_options){.precision = precision}, &model);
         expect_ok(status);
         const npuenc_model_info info = info_of(model);
-        assert_int_equal(info.precision,
-                         precision == NPUENC_PRECISION_AUTO ? NPUENC_PRECISION_F32 : precision);
+        assert_int_equal(info.precision, precision);
         assert_int_equal(info.wide_precision, precision == NPUENC_PRECISION_INT8
                                                   ? NPUENC_PRECISION_BF16
                                                   : NPUENC_PRECISION_F32);
         npuenc_model_free(model);
     }
+}
+
+/* The table of the header. */
+static int32_t auto_of(const char* isa, uint32_t n_state) {
+    const bool is_bf16 = strcmp(isa, "avx512bf16") == 0 && (n_state == 384 || n_state == 512);
+    return is_bf16 ? NPUENC_PRECISION_BF16 : NPUENC_PRECISION_F32;
+}
+
+static void automatic_precision_follows_the_table(void** state) {
+    (void)state;
+    const char* const isas[] = {"reference", "avx2",       "avxvnni",
+                                "avx512",    "avx512vnni", "avx512bf16"};
+    const uint32_t widths[] = {64, 384, 448, 512, 768};
+    for (size_t i = 0; i < COUNT(widths); i++) {
+        whisper* made = whisper_create((whisper_shape){80, 2, widths[i], 1, 1}, 1);
+        for (size_t j = 0; j < COUNT(isas); j++) {
+            setenv("NPUENC_ISA", isas[j], 1);
+            const npuenc_open_options cpu = {.struct_size = sizeof cpu,
+                                             .device_type = NPUENC_DEVICE_CPU};
+            npuenc_ctx* with = NULL;
+            const int32_t status = npuenc_open(&cpu, &with);
+            if (status != NPUENC_OK && j > 0) /* this processor has no such thing */
+                continue;
+            expect_ok(status);
+            npuenc_model* model = NULL;
+            expect_ok(npuenc_model_load_memory(with, made->file, made->file_bytes, NULL, &model));
+            const npuenc_model_info info = info_of(model);
+            assert_int_equal(info.precision, auto_of(isas[j], widths[i]));
+            assert_int_equal(info.wide_precision, NPUENC_PRECISION_F32);
+            npuenc_model_free(model);
+            npuenc_close(with);
+        }
+        whisper_free(made);
+    }
+    unsetenv("NPUENC_ISA");
 }
 
 static int set_up(void** state) {
@@ -416,6 +450,7 @@ int main(void) {
         cmocka_unit_test(options_must_be_in_range),
         cmocka_unit_test(families_run_where_they_are_put),
         cmocka_unit_test(every_precision_is_had),
+        cmocka_unit_test(automatic_precision_follows_the_table),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

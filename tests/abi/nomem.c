@@ -1,68 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * Every allocation fails once: each call must say so with E_NOMEM, leave nothing half-made, and
- * work when it is repeated. malloc and its kin are replaced here, for libnpuenc.so and the C++
- * library as well. Sanitizers replace them too, so this test is for builds without one.
+ * work when it is repeated.
  */
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "allocator.h"
 #include "support.h"
 #include "whisper.h"
-
-/* ---- The allocator ---- */
-
-void* __libc_malloc(size_t bytes);
-void* __libc_calloc(size_t count, size_t bytes);
-void* __libc_realloc(void* old, size_t bytes);
-void* __libc_memalign(size_t alignment, size_t bytes);
-
-static atomic_long allocations_left = -1; /* before the one that fails; negative: none does */
-static atomic_bool has_failed;
-static bool all_fail_from_there;
-
-static bool is_to_fail(void) {
-    long left = atomic_load(&allocations_left);
-    while (left > 0)
-        if (atomic_compare_exchange_weak(&allocations_left, &left, left - 1))
-            return false;
-    if (left < 0)
-        return false;
-    if (!all_fail_from_there && atomic_exchange(&has_failed, true))
-        return false;
-    has_failed = true;
-    errno = ENOMEM;
-    return true;
-}
-
-void* malloc(size_t bytes) {
-    return is_to_fail() ? NULL : __libc_malloc(bytes);
-}
-
-void* calloc(size_t count, size_t bytes) {
-    return is_to_fail() ? NULL : __libc_calloc(count, bytes);
-}
-
-void* realloc(void* old, size_t bytes) {
-    return is_to_fail() ? NULL : __libc_realloc(old, bytes);
-}
-
-void* aligned_alloc(size_t alignment, size_t bytes) {
-    return is_to_fail() ? NULL : __libc_memalign(alignment, bytes);
-}
-
-int posix_memalign(void** out, size_t alignment, size_t bytes) {
-    void* data = aligned_alloc(alignment, bytes);
-    if (!data)
-        return ENOMEM;
-    *out = data;
-    return 0;
-}
 
 /* ---- The calls ---- */
 
@@ -216,11 +164,9 @@ static void make(void) {
 static void check_step(const step* s, bool all) {
     for (long n = 0;; n++) {
         make();
-        all_fail_from_there = all;
-        has_failed = false;
-        allocations_left = n;
+        fail_allocation(n, all);
         const int32_t status = s->call();
-        allocations_left = -1;
+        const bool has_failed = stop_failing();
         if (status != NPUENC_OK && status != NPUENC_E_NOMEM) {
             char detail[500];
             npuenc_last_error(detail, sizeof detail);

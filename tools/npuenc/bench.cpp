@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// npuenc bench: speed and memory of a model here, operator by operator.
+// npuenc bench: speed and memory of a model here.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <numbers>
 
@@ -38,7 +39,7 @@ struct Arguments {
     std::string audio, model;
     int32_t device_type = NPUENC_DEVICE_AUTO, precision = NPUENC_PRECISION_AUTO;
     uint32_t n_threads = 0;
-    bool json = false;
+    bool profile = false, json = false;
 };
 
 struct EncodeRow {
@@ -54,6 +55,7 @@ struct ProductRow {
 
 struct Results {
     std::string input;
+    bool profile;
     std::vector<EncodeRow> encodes;
     std::vector<ProductRow> products;
 };
@@ -75,11 +77,36 @@ double times_real_time(const EncodeMeasurement& measured) {
     return measured.model.n_ctx / 50.0 / (static_cast<double>(measured.times.min_ns) * 1e-9);
 }
 
+// Of the fastest run.
+double share(uint64_t ns, const EncodeMeasurement& measured) {
+    return static_cast<double>(ns) / static_cast<double>(measured.times.min_ns);
+}
+
+// What the whole took, by the clock around it, beyond its parts.
 uint64_t between_operators(const EncodeMeasurement& measured) {
-    uint64_t rest = measured.wall_ns;
+    uint64_t rest = measured.times.min_ns;
     for (uint32_t i = 0; i < measured.n_operators; ++i)
-        rest -= std::min(rest, measured.operators[i].wall_ns);
+        rest -= measured.operators[i].wall_ns;
     return rest;
+}
+
+// One for each name, in the order in which they first ran.
+std::vector<npuenc_op_info> summed_over_layers(const EncodeMeasurement& measured) {
+    std::vector<npuenc_op_info> sums;
+    for (uint32_t i = 0; i < measured.n_operators; ++i) {
+        const npuenc_op_info& info = measured.operators[i];
+        const auto sum = std::find_if(sums.begin(), sums.end(), [&](const npuenc_op_info& known) {
+            return std::strcmp(known.name, info.name) == 0;
+        });
+        if (sum == sums.end()) {
+            sums.push_back(info);
+        } else {
+            sum->n_calls += info.n_calls;
+            sum->wall_ns += info.wall_ns;
+            sum->macs += info.macs;
+        }
+    }
+    return sums;
 }
 
 // 30 s of a chirp from 100 Hz to 7 kHz in white noise.
@@ -123,6 +150,13 @@ std::vector<std::string> cached_models() {
     return found;
 }
 
+Option profile_option(bool& profile) {
+    return {"profile", nullptr,
+            "show where the time of the fastest run goes, operator by operator;\n"
+            "with --json one by one for each layer, else summed over layers",
+            [&profile](const char*) { profile = true; }};
+}
+
 std::vector<uint32_t> thread_counts(uint32_t given) {
     const uint32_t most = given ? given : std::max(1u, list_devices().front().n_cores);
     return most == 1 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, most};
@@ -136,6 +170,7 @@ Results measure(const Arguments& arguments) {
         arguments.audio.empty() ? synthetic_audio() : recorded_audio(arguments.audio);
     Results results;
     results.input = arguments.audio.empty() ? "synthetic: a chirp in noise" : arguments.audio;
+    results.profile = arguments.profile;
 
     ProgressBar bar;
     const double steps =
@@ -148,8 +183,8 @@ Results measure(const Arguments& arguments) {
         for (const uint32_t n_threads : threads) {
             show(path + ", " + count_text(n_threads, "thread"));
             results.encodes.push_back(
-                {path, measure_encode(
-                           {path, arguments.device_type, arguments.precision, n_threads, pcm})});
+                {path, measure_encode({path, arguments.device_type, arguments.precision, n_threads,
+                                       pcm, arguments.profile})});
         }
     for (const ProductType& type : product_types)
         for (const uint32_t n_threads : threads) {
@@ -170,17 +205,15 @@ void print_operators(const EncodeMeasurement& measured) {
     const auto print_row = [&](const char* name, const std::string& calls, uint64_t ns,
                                uint64_t macs) {
         std::printf("%-22s %6s %9.2f %5.1f %%", name, calls.c_str(), milliseconds(ns),
-                    100 * static_cast<double>(ns) / static_cast<double>(measured.wall_ns));
+                    100 * share(ns, measured));
         if (macs)
             std::printf(" %8.1f", gflops(macs, ns));
         std::printf("\n");
     };
-    for (uint32_t i = 0; i < measured.n_operators; ++i) {
-        const OperatorTime& time = measured.operators[i];
-        print_row(time.name, std::to_string(time.n_calls), time.wall_ns, time.macs);
-    }
+    for (const npuenc_op_info& sum : summed_over_layers(measured))
+        print_row(sum.name, std::to_string(sum.n_calls), sum.wall_ns, sum.macs);
     print_row("between operators", "", between_operators(measured), 0);
-    print_row("all", "", measured.wall_ns, measured.macs);
+    print_row("all", "", measured.times.min_ns, measured.macs);
 }
 
 void print_text(const Results& results) {
@@ -201,8 +234,9 @@ void print_text(const Results& results) {
                     times_real_time(measured), gflops(measured.macs, measured.times.min_ns),
                     static_cast<double>(measured.peak_bytes) / (1 << 20), measured.times.n_runs);
     }
-    for (const EncodeRow& row : results.encodes)
-        print_operators(row.measured);
+    if (results.profile)
+        for (const EncodeRow& row : results.encodes)
+            print_operators(row.measured);
 
     std::printf("\n%-22s %7s %9s %10s %8s %5s\n", "matmul 512 x 512 x 512", "threads", "min ms",
                 "median ms", "GFLOPS", "runs");
@@ -226,21 +260,20 @@ void append_times(Json& json, const Times& times, uint64_t macs) {
 
 void append_operators(Json& json, const EncodeMeasurement& measured) {
     json.key("operators").begin_array();
-    const auto append = [&](const char* name, uint32_t n_calls, uint64_t ns, uint64_t macs) {
-        json.begin_object()
-            .member("name", name)
-            .member("calls", n_calls)
-            .member("ms", milliseconds(ns))
-            .member("share", static_cast<double>(ns) / static_cast<double>(measured.wall_ns))
-            .member("gflops", gflops(macs, ns))
-            .end_object();
-    };
     for (uint32_t i = 0; i < measured.n_operators; ++i) {
-        const OperatorTime& time = measured.operators[i];
-        append(time.name, time.n_calls, time.wall_ns, time.macs);
+        const npuenc_op_info& info = measured.operators[i];
+        json.begin_object()
+            .member("name", info.name)
+            .member("layer", info.layer)
+            .member("device", device_name(info.device_type))
+            .member("precision", precision_name(info.precision))
+            .member("calls", info.n_calls)
+            .member("ms", milliseconds(info.wall_ns))
+            .member("share", share(info.wall_ns, measured))
+            .member("gflops", gflops(info.macs, info.wall_ns))
+            .end_object();
     }
-    append("between operators", 0, between_operators(measured), 0);
-    json.end_array();
+    json.end_array().member("between_operators_ms", milliseconds(between_operators(measured)));
 }
 
 void print_json(const Results& results) {
@@ -265,8 +298,8 @@ void print_json(const Results& results) {
             .member("peak_bytes", measured.peak_bytes)
             .member("times_real_time", times_real_time(measured));
         append_times(json, measured.times, measured.macs);
-        json.member("total_ms", milliseconds(measured.wall_ns));
-        append_operators(json, measured);
+        if (results.profile)
+            append_operators(json, measured);
         json.end_object();
     }
     json.end_array().key("matmul").begin_array();
@@ -290,10 +323,10 @@ int run_bench(int argc, char** argv) {
     const auto operands =
         parse({"bench",
                "[AUDIO]",
-               "Measures speed, memory and load time, operator by operator.",
+               "Measures speed, memory and load time.",
                {model_option(arguments.model), device_option(arguments.device_type),
                 precision_option(arguments.precision), threads_option(arguments.n_threads),
-                json_option(arguments.json)},
+                profile_option(arguments.profile), json_option(arguments.json)},
                help.c_str()},
               argc, argv);
     if (!operands)

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
 #include "child_process.hpp"
 
@@ -46,34 +45,15 @@ Times repeat(const Run& run, const Fastest& fastest) {
     return {static_cast<uint32_t>(times.size()), times.front(), times[times.size() / 2]};
 }
 
-OperatorTime& find_operator(EncodeMeasurement& result, const npuenc_op_info& info) {
-    static_assert(sizeof OperatorTime::name == sizeof info.name);
-    for (uint32_t i = 0; i < result.n_operators; ++i)
-        if (std::strcmp(result.operators[i].name, info.name) == 0)
-            return result.operators[i];
-    if (result.n_operators == std::size(result.operators))
-        fail(exit_failed, "the library has more operators than this command knows to list");
-    OperatorTime& added = result.operators[result.n_operators++];
-    added = {};
-    std::memcpy(added.name, info.name, sizeof added.name);
-    return added;
-}
-
 void take_profile(EncodeMeasurement& result, const npuenc_run* run) {
-    const npuenc_stats stats = stats_of(run);
-    result.wall_ns = stats.wall_ns;
-    result.macs = stats.macs;
-    result.n_operators = 0;
-    uint32_t count = 0;
-    check(npuenc_run_op_count(run, &count));
-    for (uint32_t i = 0; i < count; ++i) {
-        npuenc_op_info info{};
+    check(npuenc_run_op_count(run, &result.n_operators));
+    if (result.n_operators > std::size(result.operators))
+        fail(exit_failed, "the model has %u operators, more than the %zu that a profile can list",
+             result.n_operators, std::size(result.operators));
+    for (uint32_t i = 0; i < result.n_operators; ++i) {
+        npuenc_op_info& info = result.operators[i];
         info.struct_size = sizeof info;
         check(npuenc_run_op_get(run, i, &info));
-        OperatorTime& sum = find_operator(result, info);
-        sum.n_calls += info.n_calls;
-        sum.wall_ns += info.wall_ns;
-        sum.macs += info.macs;
     }
 }
 
@@ -98,7 +78,11 @@ void encode_repeatedly(const EncodeTask& task, EncodeMeasurement& result) {
         check(npuenc_encode(model.get(), &desc, task.pcm.data(), n_samples * sizeof(float), nullptr,
                             0, states.data(), bytes, run.get()));
     };
-    result.times = repeat(encode, [&] { take_profile(result, run.get()); });
+    result.times = repeat(encode, [&] {
+        if (task.profile)
+            take_profile(result, run.get());
+    });
+    result.macs = stats_of(run.get()).macs;
     result.peak_bytes = peak_memory();
 }
 

@@ -15,24 +15,17 @@ struct Times {
     uint64_t min_ns, median_ns;
 };
 
-// All operators of a name, summed over layers.
-struct OperatorTime {
-    char name[32];
-    uint32_t n_calls;
-    uint64_t wall_ns, macs;
-};
-
 struct EncodeMeasurement {
     npuenc_device_info device;
     uint32_t n_threads;
     npuenc_model_info model;
     uint64_t load_ns;
     uint64_t peak_bytes; // of memory, from the process's start to its end
-    Times times;
-    // Of the fastest run; they and what is between them add up to its wall_ns.
-    uint64_t wall_ns, macs;
+    Times times;         // around npuenc_encode
+    uint64_t macs;
+    // With a profile, of the fastest run: its operators in order, by the library's clock.
     uint32_t n_operators;
-    OperatorTime operators[24];
+    npuenc_op_info operators[2048];
 };
 
 struct EncodeTask {
@@ -40,6 +33,7 @@ struct EncodeTask {
     int32_t device_type, precision;
     uint32_t n_threads;
     const std::vector<float>& pcm; // at least a window, of which the first is encoded
+    bool profile;
 };
 
 // One warm-up, then at least 10 runs and a second.

@@ -103,6 +103,27 @@ static void serves_several_callers() {
     assert_int_equal(per_thread[0] + per_thread[1] + per_thread[2], 4 * 20 * 55);
 }
 
+// Between the regions of a turn no other caller's come, however long they have waited.
+static void a_turn_keeps_others_out() {
+    ThreadPool pool(2);
+    std::atomic<int> own{0}, others{0};
+    int too_early = 0;
+    std::thread other;
+    {
+        ThreadPool::Turn turn(pool);
+        other = std::thread([&] { pool.for_each(10, [&](size_t, unsigned) { ++others; }); });
+        for (int i = 0; i < 20; ++i) {
+            turn.for_each(10, [&](size_t, unsigned) { ++own; });
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            too_early += others;
+        }
+    }
+    other.join();
+    assert_int_equal(own.load(), 200);
+    assert_int_equal(too_early, 0);
+    assert_int_equal(others.load(), 10);
+}
+
 static void rethrows() {
     for (unsigned n_threads : {1u, 2u, 5u}) {
         ThreadPool pool(n_threads);
@@ -303,6 +324,7 @@ int main() {
         cmocka_unit_test(guarded<runs_tasks_side_by_side>),
         cmocka_unit_test(guarded<wakes_after_sleep>),
         cmocka_unit_test(guarded<serves_several_callers>),
+        cmocka_unit_test(guarded<a_turn_keeps_others_out>),
         cmocka_unit_test(guarded<rethrows>),
         cmocka_unit_test(guarded<ends_at_any_moment>),
         cmocka_unit_test(guarded<refuses_senseless_counts>),

@@ -35,6 +35,7 @@ class IdleDevice final : public Device {
 
     npuenc_device_type type() const override { return type_; }
     const std::string& name() const override { return name_; }
+    const char* isa() const override { return ""; }
     Parallel& parallel() override { return parallel_; }
     std::unique_ptr<Weight> pack(size_t, size_t, npuenc_precision, const RowReader&,
                                  const float*) override {
