@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench-peers without engines: statistics, which ratios count, turns, table, drawing, errors.
+"""tools/bench-peers without engines: statistics, which ratios count, turns, accuracy, table,
+drawing, errors.
 
     run.py --compiler COMMAND...
 """
@@ -14,6 +15,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 import xml.etree.ElementTree
 from unittest import mock
@@ -22,8 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 # pylint: disable=wrong-import-position
 from bench_peers import (  # noqa: E402
-    abi, chart, command, duel, entrants, native, process, ratios, table, worker)
-from bench_peers.failure import Failure, Missing  # noqa: E402
+    abi, accuracy, chart, command, duel, entrants, native, prepared, process, ratios, table, worker)
+from bench_peers.failure import Failure, Missing, Unsupported  # noqa: E402
 
 COMPILER = ["c++"]
 
@@ -230,7 +232,13 @@ def example_report():
             {"model": "base", "precision": "int8", "error": "not supported: f32 only"}],
         "batch": [{"model": "base", "precision": "f32", "threads": 1, "sizes": [
             {"batch": 2, "runs": 9, "quiet_runs": 6, "median_ms": 900.0,
-             "hours_per_hour": 66.7}]}]}
+             "hours_per_hour": 66.7}]}],
+        "accuracy": [
+            {"engine": "npuenc", "title": "npuenc bf16", "precision": "bf16", "model": "tiny.en",
+             "version": "0.9", "cosine": 0.99995, "worst_frame": 0.97, "max_abs": 0.333,
+             "errors": 3, "words": 71, "same": 4, "recordings": [{}] * 5},
+            {"engine": "openvino", "title": "OpenVINO bf16", "precision": "bf16",
+             "model": "tiny.en", "kind": "failed", "error": "a state is not finite"}]}
 
 
 class Text(unittest.TestCase):
@@ -275,9 +283,138 @@ class Text(unittest.TestCase):
         self.line("base f32", "1.900", "2.000", "short of it")
         self.line("base f32, 1 thr", "900.0", "67", "6")
 
+    def test_accuracy(self):
+        self.line("== accuracy, tiny.en")
+        self.assertEqual(self.line("npuenc bf16").split(),
+                         "npuenc bf16 0.999950 0.9700 0.33 4.2 4 of 5".split())
+        self.line("OpenVINO bf16: failed", "–")
+        self.line("OpenVINO bf16: a state is not finite")
+
+    def test_accuracy_alone_says_nothing_of_times(self):
+        report = {name: part for name, part in example_report().items()
+                  if name in ("machine", "versions", "method", "accuracy")}
+        self.assertNotIn("ratio", table.render(report))
+        self.assertIn("ratio", self.text)
+
     def test_columns_are_straight(self):
         lines = [line for line in self.text.splitlines() if "0.999910" in line and "f32" in line]
         self.assertEqual(len({line.index("0.999910") for line in lines}), 1)
+
+
+class FakeModel:
+    """Its states are what its worker was told to hear."""
+    name, directory, shape = "tiny.en", "models", [1500, 384]
+    figures = {"one": (0.99, 0.9, 1.0), "two": (0.98, 0.95, 3.0), "three": (0.97, 0.8, 2.0)}
+
+    def __init__(self, recording="three"):
+        self.recording = recording
+
+    def hearing(self, recording):
+        return FakeModel(recording.stem)
+
+    def mel(self):
+        return f"mel of {self.recording}"
+
+    def accuracy(self, states):
+        if states != f"states of {self.mel()}":
+            raise ValueError(f"{states} beside those of {self.recording}")
+        return dict(zip(("cosine", "worst_frame", "max_abs"), self.figures[self.recording]))
+
+
+class FakeListener:
+    def hears(self, _states, recording):
+        return {"transcript": "said", "errors": len(recording.stem), "words": 10,
+                "same": recording.stem != "two"}
+
+
+class Accuracy(unittest.TestCase):
+    RECORDINGS = [pathlib.Path(f"{name}.wav") for name in FakeModel.figures]
+
+    def setUp(self):
+        self.jobs = []
+        self.states = lambda job: f"states of {job['mel']}"
+        patch = mock.patch.object(accuracy, "Worker", self.worker)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def worker(self, job, environment):
+        self.jobs.append((job, environment))
+        started = mock.MagicMock(facts={"version": "1.2"})
+        started.__enter__.return_value = started
+        started.result = lambda: self.states(job)
+        return started
+
+    def row(self, variants=(entrants.AS_INSTALLED,)):
+        entrant = entrants.Entrant("engine", "Engine bf16", "bf16", lambda model: {}, variants)
+        return accuracy.measure(entrant, FakeModel(), self.RECORDINGS, FakeListener())
+
+    def test_the_worst_of_each_and_the_words_of_all(self):
+        row = self.row()
+        self.assertEqual(
+            {name: row[name] for name in ("cosine", "worst_frame", "max_abs", "errors", "words",
+                                          "same", "version", "title", "model")},
+            {"cosine": 0.97, "worst_frame": 0.8, "max_abs": 3.0, "errors": 11, "words": 30,
+             "same": 2, "version": "1.2", "title": "Engine bf16", "model": "tiny.en"})
+        self.assertEqual([clip["recording"] for clip in row["recordings"]],
+                         ["one.wav", "two.wav", "three.wav"])
+        self.assertEqual(row["recordings"][1]["worst_frame"], 0.95)
+
+    def test_an_engine_is_as_installed(self):
+        self.row((entrants.AS_INSTALLED, entrants.Variant("faster", {"SETTING": "1"})))
+        self.assertEqual([(job["threads"], environment) for job, environment in self.jobs],
+                         [(1, {})] * 3)
+
+    def test_weights_are_calibrated_on_all_recordings_whichever_is_heard(self):
+        def weights_of(recordings, heard):
+            model = prepared.Model.__new__(prepared.Model)
+            model.name, model.model_digest = "tiny.en", "digest"
+            model.digests = {path: f"digest of {path}" for path in recordings}
+            return model.hearing(heard).openvino("int8")
+        with (mock.patch.object(prepared, "version", lambda _package: "1"),
+              mock.patch.object(prepared.cache, "kept", lambda *key: pathlib.Path(key[1]))):
+            one, *_, three = self.RECORDINGS
+            self.assertEqual(weights_of(self.RECORDINGS, one), weights_of(self.RECORDINGS, three))
+            self.assertNotEqual(weights_of(self.RECORDINGS, one), weights_of([one], one))
+
+    def test_an_engine_that_cannot_has_no_figures(self):
+        def fails(error):
+            def states(job):
+                if "two" in job["mel"]:
+                    raise error
+                return f"states of {job['mel']}"
+            return states
+        for error, kind in ((Unsupported("f32 only"), "not supported"),
+                            (Missing("gone"), "missing"), (Failure("died"), "failed"),
+                            (ValueError("not finite"), "failed")):
+            self.states = fails(error)
+            row = self.row()
+            self.assertEqual((row["kind"], row["error"]), (kind, str(error)))
+            self.assertNotIn("cosine", row)
+
+    def test_every_engine_with_every_model(self):
+        peers = [entrants.Entrant("peer", f"Peer {precision}", precision, lambda model: {})
+                 for precision in ("f32", "int8")]
+        settings = command.Settings("library", None, [1], ["int8", "f32"], peers, 30, 0.04, 1.0)
+        model = FakeModel()
+        with (mock.patch.object(accuracy, "Listener", lambda *_: FakeListener()),
+              mock.patch.object(accuracy, "say")):
+            rows = accuracy.run(settings, [model, model], self.RECORDINGS)
+        self.assertEqual([row["title"] for row in rows],
+                         ["npuenc int8", "Peer int8", "npuenc f32", "Peer f32"] * 2)
+        self.assertEqual({row.get("error") for row in rows}, {None})
+
+    def test_words_are_compared_with_those_of_the_models_own_encoder(self):
+        oracle = types.SimpleNamespace(
+            transcripts=lambda decoder, recordings: {path.stem: {"transcript": f"{decoder} {path}"}
+                                                     for path in recordings},
+            heard_in=lambda decoder, states, recording: {"transcript": f"{decoder} {states}"})
+        decoders = types.SimpleNamespace(Decoder=lambda directory: f"decoder of {directory}")
+        with mock.patch.dict(sys.modules, {"ctranslate2_states": oracle, "transcript": decoders}):
+            listener = accuracy.Listener(types.SimpleNamespace(directory="models"),
+                                         self.RECORDINGS)
+        self.assertEqual(listener.hears("one.wav", self.RECORDINGS[0]),
+                         {"transcript": "decoder of models one.wav", "same": True})
+        self.assertFalse(listener.hears("one.wav", self.RECORDINGS[1])["same"])
 
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -376,6 +513,25 @@ class CommandLine(unittest.TestCase):
             status, _, err = run_command(*words)
             self.assertEqual((status, err), (1, "bench-peers: went on to the engines\n"))
 
+    def test_a_section_stands_for_itself(self):
+        self.assertFalse(command.parsed(["--accuracy"]).encode)
+        self.assertTrue(command.parsed(["--accuracy", "--encode"]).encode)
+        self.assertTrue(command.parsed([]).encode)
+
+    def test_accuracy_needs_the_recordings_words(self):
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(prepared, "Model"):
+            recording = pathlib.Path(directory) / "speech.wav"
+            recording.write_bytes(b"")
+            words = pathlib.Path(directory) / "transcription"
+            arguments = command.parsed(["--accuracy", "--recording", str(recording)])
+            for text in (None, "<s> other words </s> (other)\n"):
+                if text is not None:
+                    words.write_text(text, "utf-8")
+                with self.assertRaisesRegex(Failure, "speech.wav cannot be used.*transcription"):
+                    command.inputs(arguments)
+            words.write_text("<s> these words </s> (speech)\n", "utf-8")
+            self.assertEqual(command.inputs(arguments)[0], [recording])
+
     def test_an_earlier_report(self):
         with tempfile.TemporaryDirectory() as directory:
             source, again, drawing = (pathlib.Path(directory) / name
@@ -386,8 +542,9 @@ class CommandLine(unittest.TestCase):
             self.assertEqual((status, out), (0, table.render(example_report())))
             self.assertEqual(json.loads(again.read_text("utf-8")), example_report())
             self.assertEqual(drawing.read_text("utf-8"), chart.render(example_report()))
-            for wrong in ("", "[]", '{"machine": 1}', json.dumps(
-                    example_report() | {"engines": [{"model": "base"}]})):
+            for wrong in ("", "[]", '{"machine": 1}', *(
+                    json.dumps(example_report() | {section: [{"model": "base"}]})
+                    for section in ("engines", "accuracy"))):
                 source.write_text(wrong, "utf-8")
                 status, out, err = run_command("--from-json", str(source))
                 self.assertEqual((status, out), (1, ""), wrong)

@@ -28,15 +28,17 @@ def states_of(decoder, recording, n_mels=80, n_ctx=1500):
     return decoder.encode(mel[None])
 
 
+def heard_in(decoder, states, recording):
+    """What the decoder makes of a recording's states, and how many of the words are wrong in it."""
+    heard, = decoder.transcribe(states[None])
+    errors, words = transcript.word_errors(transcript.recorded_transcript(recording), heard)
+    return {"transcript": heard, "errors": errors, "words": words}
+
+
 def transcripts(decoder, recordings):
     """For each recording what CTranslate2 hears, and how many of the words it gets wrong."""
-    result = {}
-    for recording in map(pathlib.Path, recordings):
-        heard, = decoder.transcribe(states_of(decoder, recording))
-        said = transcript.recorded_transcript(recording)
-        errors, words = transcript.word_errors(said, heard)
-        result[recording.stem] = {"transcript": heard, "errors": errors, "words": words}
-    return result
+    return {recording.stem: heard_in(decoder, states_of(decoder, recording)[0], recording)
+            for recording in map(pathlib.Path, recordings)}
 
 
 def main():

@@ -43,7 +43,8 @@ def positive(kind, least, most, what):
 def parser():
     result = argparse.ArgumentParser(
         prog="bench-peers", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
-        description="Time npuenc's encoder beside other engines, interleaved, on this machine.")
+        description="Compare npuenc's encoder with other engines on this machine: its time, "
+        "interleaved with theirs, and its accuracy.")
     what = result.add_argument_group("what to compare; each may be given several times")
     what.add_argument("--model", action="append", choices=MODELS, help="default: both")
     what.add_argument("--threads", action="append", metavar="N",
@@ -55,7 +56,8 @@ def parser():
                       help="default: all; none: npuenc alone")
     what.add_argument("--recording", type=pathlib.Path, metavar="FILE",
                       help="16 kHz, mono, 16-bit WAV of at most 30 s; default: the longest of "
-                      "Debian's pocketsphinx-testdata")
+                      "Debian's pocketsphinx-testdata, and for --accuracy all five; one that is "
+                      "given needs a line in the file `transcription` beside it there")
     sections = result.add_argument_group("sections; without one the encoders are compared")
     sections.add_argument("--encode", action="store_true", help="the encoders, beside others")
     sections.add_argument("--products", action="store_true",
@@ -66,6 +68,9 @@ def parser():
                           "arithmetic probe")
     sections.add_argument("--batch", action="store_true",
                           help="npuenc's throughput with 1 to 8 windows in a call")
+    sections.add_argument("--accuracy", action="store_true",
+                          help="how far every engine's states are from a float64 encoder's, and "
+                          "the words that one decoder makes of them; nothing is timed")
     how = result.add_argument_group("how")
     how.add_argument("--library", type=pathlib.Path, metavar="FILE",
                      help="libnpuenc.so; default: a release build of this tree in build-bench/")
@@ -103,7 +108,8 @@ def parsed(words):
                          "physical cores, and more threads than that measure the scheduler")
     if arguments.second_thread and cores < 2:
         the_parser.error("--second-thread needs two physical cores")
-    sections = (arguments.encode, arguments.products, arguments.second_thread, arguments.batch)
+    sections = (arguments.encode, arguments.products, arguments.second_thread, arguments.batch,
+                arguments.accuracy)
     arguments.encode = arguments.encode or not any(sections)
     for path in filter(None, (arguments.library, arguments.recording, arguments.from_json)):
         if not path.is_file():
@@ -161,10 +167,26 @@ def prepare(settings, models):
     return [{"peer": peer, "reason": reason} for peer, reason in missing.items()]
 
 
+def inputs(arguments):
+    """The recordings, the longest last, and each model with them."""
+    # pylint: disable=import-outside-toplevel
+    from . import prepared
+    import transcript  # prepared knows where it is
+    recordings = [arguments.recording] if arguments.recording else prepared.recordings()
+    models = [prepared.Model(name, recordings) for name in dict.fromkeys(arguments.model)]
+    try:
+        models[0].mel()
+        for recording in recordings if arguments.accuracy else []:
+            transcript.recorded_transcript(recording)
+    except (OSError, ValueError, EOFError, wave.Error) as error:
+        raise Failure(f"{recordings[-1]} cannot be used: {error}") from error
+    return recordings, models
+
+
 def measured(arguments):
     """The report of what was asked for."""
     # pylint: disable=import-outside-toplevel
-    from . import batch, encoding, prepared, products, second_thread
+    from . import accuracy, batch, encoding, products, second_thread
     settings = Settings(
         library=(arguments.library or native.npuenc()).resolve(), probe=native.probe(),
         threads=arguments.threads, precisions=arguments.precision, peers=chosen_peers(arguments),
@@ -174,16 +196,13 @@ def measured(arguments):
         "versions": {"npuenc": abi.Library(settings.library, 1).version()},
         "method": {"ratios": settings.ratios, "tolerance": settings.tolerance,
                    "confidence": ratios.CONFIDENCE, "minutes": settings.minutes}}
-    models = []
-    if arguments.encode or arguments.second_thread or arguments.batch:
-        recording = arguments.recording or prepared.longest_recording()
-        models = [prepared.Model(name, recording) for name in dict.fromkeys(arguments.model)]
-        try:
-            report["input"] = models[0].description()
-            models[0].mel()
-        except (ValueError, EOFError, wave.Error) as error:
-            raise Failure(f"{recording} cannot be used: {error}") from error
-    if arguments.encode:
+    recordings, models = [], []
+    timed = arguments.encode or arguments.second_thread or arguments.batch
+    if timed or arguments.accuracy:
+        recordings, models = inputs(arguments)
+    if timed:
+        report["input"] = models[0].description()
+    if arguments.encode or arguments.accuracy:
         report["missing"] = prepare(settings, models)
     sections = [section for section, wanted in (
         (encoding, arguments.encode), (products, arguments.products),
@@ -193,15 +212,17 @@ def measured(arguments):
         section = encoding.Encoding(settings, models)
         section.run()
         report |= {"engines": section.engines, "comparisons": section.comparisons}
-        for row in section.engines:
-            if "version" in row:
-                report["versions"][row["engine"]] = row["version"]
     if arguments.products:
         report["products"] = products.run(settings, report["versions"])
     if arguments.second_thread:
         report["second_thread"] = second_thread.run(settings, models)
     if arguments.batch:
         report["batch"] = batch.run(settings, models)
+    if arguments.accuracy:
+        report["accuracy"] = accuracy.run(settings, models, recordings)
+    report["versions"] |= {row["engine"]: row["version"]
+                           for row in report.get("engines", []) + report.get("accuracy", [])
+                           if "version" in row}
     return report
 
 

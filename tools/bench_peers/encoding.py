@@ -16,6 +16,15 @@ def plural(threads):
     return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
+REFUSALS = (Failure, Missing, Unsupported, ValueError)
+
+
+def refusal(error):
+    """What a row says of an engine that cannot take part."""
+    kind = {Missing: "missing", Unsupported: "not supported"}.get(type(error), "failed")
+    return {"kind": kind, "error": str(error)}
+
+
 class Absent(Exception):
     """An engine that cannot take part, and the row of the report that says so."""
 
@@ -62,9 +71,8 @@ def start(entrant, model, threads, stack):
         worker = stack.enter_context(Worker(job, variant.environment))
         row |= worker.facts | {"variant": variant.name}
         row |= model.accuracy(worker.result())
-    except (Failure, Missing, Unsupported, ValueError) as error:
-        kind = {Missing: "missing", Unsupported: "not supported"}.get(type(error), "failed")
-        raise Absent(row | {"kind": kind, "error": str(error)}) from error
+    except REFUSALS as error:
+        raise Absent(row | refusal(error)) from error
     return worker, row
 
 

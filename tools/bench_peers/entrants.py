@@ -29,13 +29,9 @@ class Entrant:
     job: Callable
     variants: tuple = (AS_INSTALLED,)
 
-    @property
-    def title(self):
-        return f"{self.label} {self.precision}"
-
 
 def npuenc(precision, library):
-    return Entrant("npuenc", "npuenc", precision,
+    return Entrant("npuenc", f"npuenc {precision}", precision,
                    lambda model: {"library": str(library), "model": str(model.directory),
                                   "precision": precision})
 
@@ -63,7 +59,7 @@ def whisper_cpp(label, *options):
 
 
 def ctranslate2(precision):
-    return Entrant("ctranslate2", "CTranslate2", precision,
+    return Entrant("ctranslate2", f"CTranslate2 {precision}", precision,
                    lambda model: {"model": str(model.directory), "precision": precision},
                    CTRANSLATE2_VARIANTS)
 

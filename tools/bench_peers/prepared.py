@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One recording and one model's weights, in the form that each engine takes. Kept in the cache."""
+"""Recordings and one model's weights, in the form that each engine takes. Kept in the cache."""
 
 import contextlib
+import copy
 import importlib.metadata
 import io
 import logging
@@ -17,12 +18,13 @@ sys.path[:0] = [str(cache.ROOT / "tests" / "golden"), str(cache.TOOLS)]
 RECORDINGS = pathlib.Path("/usr/share/pocketsphinx/test/data/librivox")
 
 
-def longest_recording():
+def recordings():
+    """The longest last."""
     paths = sorted(RECORDINGS.glob("*.wav"), key=lambda path: (path.stat().st_size, path))
     if not paths:
         raise Failure(f"no recordings in {RECORDINGS}: run `apt-get install pocketsphinx-testdata`,"
                       " or give --recording")
-    return paths[-1]
+    return paths
 
 
 def version(package):
@@ -48,9 +50,10 @@ def converters_kept_quiet():
 
 
 class Model:
-    """A Whisper model and a recording padded to its window."""
+    """A Whisper model, the recordings that it is measured with, and one of them, padded to its
+    window: the last, until `hearing` says otherwise."""
 
-    def __init__(self, name, recording):
+    def __init__(self, name, recordings):
         # pylint: disable=import-outside-toplevel
         import check_states
         import reference
@@ -60,12 +63,17 @@ class Model:
             self.directory = cache.fetch_model.model_directory(name)
         except cache.fetch_model.Failure as error:
             raise Failure(error) from error
-        self.name, self.recording = name, pathlib.Path(recording)
+        self.name, self.recording = name, recordings[-1]
         self.weights = weights.read_ctranslate2(self.directory)
-        digests = [check_states.sha256(self.directory / "model.bin"),
-                   check_states.sha256(self.recording)]
-        self.model_digest, self.recording_digest = digests
+        self.model_digest = check_states.sha256(self.directory / "model.bin")
+        self.digests = {path: check_states.sha256(path) for path in recordings}
         self.shape = [self.weights.n_ctx, self.weights.n_state]
+
+    def hearing(self, recording):
+        """The same model with another of its recordings."""
+        other = copy.copy(self)
+        other.recording = recording
+        return other
 
     def source(self, name):
         """The text of a file that something here is made by: when it changes, so does the key."""
@@ -75,7 +83,7 @@ class Model:
     def description(self):
         """The input, for the report."""
         samples = len(self.reference.read_recording(self.recording))
-        return {"recording": self.recording.name, "sha256": self.recording_digest,
+        return {"recording": self.recording.name, "sha256": self.digests[self.recording],
                 "seconds": samples / self.reference.SAMPLE_RATE}
 
     def mel(self):
@@ -85,7 +93,7 @@ class Model:
             samples = self.reference.read_recording(self.recording)
             mel = self.reference.log_mel(samples, self.weights.n_mels, self.weights.n_ctx)
             np.save(directory / "mel.npy", mel.astype(np.float32))
-        digest = cache.key(self.recording_digest, self.weights.n_mels, self.weights.n_ctx,
+        digest = cache.key(self.digests[self.recording], self.weights.n_mels, self.weights.n_ctx,
                            pathlib.Path(self.reference.__file__).read_text("utf-8"))
         return cache.kept("mel", digest, make) / "mel.npy"
 
@@ -118,10 +126,12 @@ class Model:
         return cache.kept(f"onnx-{self.name}-{form}", digest, make) / "model.onnx"
 
     def openvino(self, form):
-        """`f32`, or `int8`: quantised by NNCF, calibrated on the very input that is measured."""
+        """`f32`, or `int8`: quantised by NNCF, calibrated on the very recordings that are measured.
+        Its activations have fixed scales, which are wrong for speech that is unlike."""
         def make(directory):
             # pylint: disable=import-outside-toplevel
-            source, mel = self.onnx("plain"), self.mel()
+            source = self.onnx("plain")
+            mels = [self.hearing(path).mel() for path in self.digests]
             with converters_kept_quiet():
                 import numpy as np
                 import openvino
@@ -130,11 +140,11 @@ class Model:
                     native.say(f"calibrating {self.name} for OpenVINO with NNCF")
                     import nncf
                     model = nncf.quantize(
-                        model, nncf.Dataset([np.load(mel)[None]]), subset_size=1,
-                        model_type=nncf.ModelType.TRANSFORMER,
+                        model, nncf.Dataset([np.load(mel)[None] for mel in mels]),
+                        subset_size=len(mels), model_type=nncf.ModelType.TRANSFORMER,
                         preset=nncf.QuantizationPreset.MIXED)
                 openvino.save_model(model, directory / "model.xml", compress_to_fp16=False)
-        digest = cache.key(self.model_digest, self.recording_digest, form, self.source("graphs"),
+        digest = cache.key(self.model_digest, *self.digests.values(), form, self.source("graphs"),
                            self.source("prepared"), version("openvino"), version("nncf"))
         return cache.kept(f"openvino-{self.name}-{form}", digest, make) / "model.xml"
 

@@ -6,6 +6,9 @@ MIB = 1 << 20
 NAMES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime", "ctranslate2": "CTranslate2",
          "whisper_cpp": "whisper.cpp", "onednn": "oneDNN", "openblas": "OpenBLAS"}
 
+# Sections with times in them.
+TIMED = ("engines", "products", "second_thread", "batch")
+
 # What an engine may use of a processor while it waits, as a share; more is said.
 MAX_IDLE = 0.02
 
@@ -57,6 +60,8 @@ def machine_lines(report):
     if source := report.get("input"):
         yield (f"input: log-mel of {source['recording']} ({source['seconds']:.1f} s, padded to "
                "30 s)")
+    if not any(report.get(section) for section in TIMED):
+        return
     method = report["method"]
     yield (f"ratios: npuenc's time : the peer's, adjacent runs, order alternating; counted when the "
            f"arithmetic probe before and after is within {100 * method['tolerance']:.0f} % of its "
@@ -183,10 +188,38 @@ def batch_lines(report):
     yield from columns(rows, ["npuenc", "windows", "median ms", "hours / hour", "quiet runs"])
 
 
+def accuracy_row(row):
+    if "error" in row:
+        return [f"{row['title']}: {row['kind']}", *["–"] * 5]
+    rate = 100 * row["errors"] / row["words"] if row["words"] else None
+    return [row["title"], f"{row['cosine']:.6f}", f"{row['worst_frame']:.4f}",
+            f"{row['max_abs']:.2g}", number(rate, ".1f"),
+            f"{row['same']} of {len(row['recordings'])}"]
+
+
+def accuracy_lines(report):
+    models = {}
+    for row in report.get("accuracy", []):
+        models.setdefault(row["model"], []).append(row)
+    if models:
+        yield "accuracy: of the worst recording, against a float64 encoder; words by CTranslate2's"
+        yield "decoder: WER of all recordings, and transcripts that are as with its own encoder"
+    for model, rows in models.items():
+        yield ""
+        yield f"== accuracy, {model}"
+        yield ""
+        yield from columns(list(map(accuracy_row, rows)), [
+            "engine", "cosine", "worst frame", "max abs", "WER %", "same words"])
+        for row in rows:
+            if "error" in row:
+                yield f"  {row['title']}: {row['error']}"
+
+
 def render(report):
     lines = [*machine_lines(report)]
     for missing in report.get("missing", []):
         lines.append(f"MISSING: {missing['peer']}: {missing['reason']}")
-    for part in (encoding_lines, product_lines, second_thread_lines, batch_lines):
+    for part in (encoding_lines, product_lines, second_thread_lines, batch_lines,
+                 accuracy_lines):
         lines += part(report)
     return "\n".join(lines) + "\n"
