@@ -148,7 +148,7 @@ class Split {
           col_panels_(ceil_div(n, nr_)) {
         // Packed rows of a task should stay in its L2, but enough of them for a panel of B to pay.
         constexpr size_t kept_bytes = size_t{512} << 10;
-        constexpr size_t least_rows = 48, most_rows = 144;
+        constexpr size_t least_rows = 48, most_rows = 240;
         const size_t rows = std::clamp(kept_bytes / row_stride(gemm, k), least_rows, most_rows);
         row_blocks_ = ceil_div(row_panels_, std::max<size_t>(1, rows / mr_));
         if (row_panels_ >= 4 * n_threads) {

@@ -15,6 +15,10 @@ static inline __m256i bf16_of(__m512 value) {
         _mm512_mask_or_epi32(nearest, is_nan, top, _mm512_set1_epi32(0x40)));
 }
 
+static inline __m512i bf16_of_two(__m512 lower, __m512 upper) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(bf16_of(lower)), bf16_of(upper), 1);
+}
+
 #include "kernels/cpu/x86/finish_sums_avx512.h"
 
 void npuenc_finish_sums_init_avx512(npuenc_finish_sums* family) {

@@ -4,7 +4,7 @@
  * differs between instruction sets is how bf16 is made; a file of an instruction set defines it
  * before it includes this:
  *
- *   static inline __m256i bf16_of(__m512 value);
+ *   static inline __m512i bf16_of_two(__m512 lower, __m512 upper);
  */
 #ifndef NPUENC_KERNELS_FINISH_SUMS_AVX512_H
 #define NPUENC_KERNELS_FINISH_SUMS_AVX512_H
@@ -13,14 +13,11 @@
 
 #include "kernels/cpu/approximation.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/x86/unroll.h"
 
 enum { lanes = 16, to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static inline __mmask16 first(size_t n) {
-    return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
-}
 
 static inline __m512 all(float value) {
     return _mm512_set1_ps(value);
@@ -63,47 +60,73 @@ static inline __m512 gelu_bf16_of(__m512 y) {
     return gelu_with(y, _mm512_mul_ps(h, y));
 }
 
-static inline void store(const npuenc_finish* how, size_t row, size_t col, __mmask16 mask,
-                         __m512 y) {
+static inline __m512i f16_of_two(__m512 lower, __m512 upper) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtps_ph(lower, to_nearest)),
+                              _mm512_cvtps_ph(upper, to_nearest), 1);
+}
+
+/* A row of two vectors, of which `mask` has the columns that are there. */
+static ALWAYS_INLINE void store(const npuenc_finish* how, size_t row, size_t col, __mmask32 mask,
+                                const __m512 y[2]) {
     const size_t i = row * how->ldy + col;
     switch (how->type) {
     case npuenc_float_f32:
-        _mm512_mask_storeu_ps((float*)how->y + i, mask, y);
+        _mm512_mask_storeu_ps((float*)how->y + i, (__mmask16)mask, y[0]);
+        _mm512_mask_storeu_ps((float*)how->y + i + lanes, (__mmask16)(mask >> lanes), y[1]);
         break;
     case npuenc_float_bf16:
-        _mm256_mask_storeu_epi16((uint16_t*)how->y + i, mask, bf16_of(y));
+        _mm512_mask_storeu_epi16((uint16_t*)how->y + i, mask, bf16_of_two(y[0], y[1]));
         break;
     case npuenc_float_f16:
-        _mm256_mask_storeu_epi16((uint16_t*)how->y + i, mask, _mm512_cvtps_ph(y, to_nearest));
+        _mm512_mask_storeu_epi16((uint16_t*)how->y + i, mask, f16_of_two(y[0], y[1]));
         break;
     }
 }
 
-/* `of_s32` and `gelu` are constants wherever this is expanded. */
+static ALWAYS_INLINE __m512 part(const float* x, __mmask32 mask, size_t v) {
+    return _mm512_maskz_loadu_ps((__mmask16)(mask >> v * lanes), x + v * lanes);
+}
+
+/* Two vectors of each row. `of_s32` and `gelu` are constants wherever this is expanded; `how` is
+ * what no store can change. */
+static ALWAYS_INLINE void finish_cols(int of_s32, npuenc_gelu gelu, size_t rows, __mmask32 mask,
+                                      size_t col, const float* sums, size_t ld,
+                                      const npuenc_finish* how) {
+    __m512 col_scale[2], bias[2];
+    UNROLLED_FOR (size_t v = 0; v < 2; v++) {
+        col_scale[v] = how->col_scale ? part(how->col_scale + col, mask, v) : all(1);
+        bias[v] = how->bias ? part(how->bias + col, mask, v) : all(0);
+    }
+    for (size_t row = 0; row < rows; row++, sums += ld) {
+        const __m512 row_scale = all(how->row_scale ? how->row_scale[row] : 1);
+        __m512 y[2];
+        UNROLLED_FOR (size_t v = 0; v < 2; v++) {
+            y[v] = part(sums, mask, v);
+            if (of_s32)
+                y[v] = _mm512_cvtepi32_ps(_mm512_castps_si512(y[v]));
+            y[v] = _mm512_fmadd_ps(_mm512_mul_ps(y[v], row_scale), col_scale[v], bias[v]);
+            if (gelu == npuenc_gelu_f32)
+                y[v] = gelu_of(y[v]);
+            if (gelu == npuenc_gelu_bf16)
+                y[v] = gelu_bf16_of(y[v]);
+        }
+        if (how->addend)
+            UNROLLED_FOR (size_t v = 0; v < 2; v++)
+                y[v] = _mm512_add_ps(y[v], part(how->addend + row * how->ld_addend + col, mask, v));
+        store(how, row, col, mask, y);
+    }
+}
+
 static ALWAYS_INLINE void finish(int of_s32, npuenc_gelu gelu, size_t rows, size_t cols,
                                  const void* sums, size_t ld, const npuenc_finish* how) {
-    for (size_t col = 0; col < cols; col += lanes) {
-        const __mmask16 mask = first(cols - col);
-        const __m512 col_scale =
-            how->col_scale ? _mm512_maskz_loadu_ps(mask, how->col_scale + col) : all(1);
-        const __m512 bias = how->bias ? _mm512_maskz_loadu_ps(mask, how->bias + col) : all(0);
-        for (size_t row = 0; row < rows; row++) {
-            const void* at = (const char*)sums + (row * ld + col) * sizeof(float);
-            __m512 y = of_s32 ? _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(mask, at))
-                              : _mm512_maskz_loadu_ps(mask, at);
-            if (how->row_scale)
-                y = _mm512_mul_ps(y, all(how->row_scale[row]));
-            y = _mm512_fmadd_ps(y, col_scale, bias);
-            if (gelu == npuenc_gelu_f32)
-                y = gelu_of(y);
-            if (gelu == npuenc_gelu_bf16)
-                y = gelu_bf16_of(y);
-            if (how->addend) {
-                const float* addend = how->addend + row * how->ld_addend + col;
-                y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, addend));
-            }
-            store(how, row, col, mask, y);
-        }
+    const npuenc_finish mine = *how;
+    const float* at = sums;
+    size_t col = 0;
+    for (; col + 2 * lanes <= cols; col += 2 * lanes)
+        finish_cols(of_s32, gelu, rows, ~(__mmask32)0, col, at + col, ld, &mine);
+    if (col < cols) {
+        const __mmask32 mask = ((__mmask32)1 << (cols - col)) - 1;
+        finish_cols(of_s32, gelu, rows, mask, col, at + col, ld, &mine);
     }
 }
 

@@ -4,8 +4,8 @@
  */
 #include <immintrin.h>
 
-static inline __m256i bf16_of(__m512 value) {
-    return (__m256i)_mm512_cvtneps_pbh(value);
+static inline __m512i bf16_of_two(__m512 lower, __m512 upper) {
+    return (__m512i)_mm512_cvtne2ps_pbh(upper, lower);
 }
 
 #include "kernels/cpu/x86/finish_sums_avx512.h"
