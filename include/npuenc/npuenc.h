@@ -281,10 +281,11 @@ typedef struct npuenc_attention_desc {
  * E_UNSUPPORTED). */
 typedef struct npuenc_model_options {
     uint32_t struct_size;
-    int32_t precision;          /* npuenc_precision of all products. The convolutions and the first
-                                   layer, on which the states depend most, are one step wider:
-                                   BF16 with INT8, F32 with BF16. E_UNSUPPORTED where a device
-                                   lacks it */
+    int32_t precision;          /* npuenc_precision of all products. What the states depend on most
+                                   is one step wider, BF16 with INT8, F32 with BF16: the
+                                   convolutions, the first layer's attention with its projections
+                                   and, with INT8, its MLP. E_UNSUPPORTED where a device lacks it
+                                   */
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */

@@ -109,6 +109,13 @@ class Call {
         void* scores;
         char* p; // the probabilities, rows of the second product's A
         float *part, *results;
+        // Of the block of keys that they are at.
+        float block_greatest[npuenc_most_queries], block_total[npuenc_most_queries];
+    };
+
+    struct Keys {
+        size_t first, count;
+        const char* packed; // of the head
     };
 
     bool quantises() const {
@@ -125,8 +132,14 @@ class Call {
     void quantise_values(size_t head, char* packed, const Scratch& scratch) const;
     void prefetch_queries(const Queries& queries, size_t first) const;
     void pack_queries(Queries& queries, const char* head, const Scratch& scratch) const;
-    void attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed) const;
-    void place(Queries& queries, const Scratch& scratch) const;
+    void begin(Queries& queries, size_t head, size_t first, size_t rows, const char* packed,
+               const Scratch& scratch) const;
+    void score(Queries& queries, const Keys& keys) const;
+    void soften(Queries& queries, const Keys& keys) const;
+    void weigh(Queries& queries, const Keys& keys) const;
+    void merge(Queries& queries, const Keys& keys) const;
+    size_t queries_bytes() const;
+    void place(Queries& queries, char* at) const;
     void write(const Queries& queries) const;
 
     const npuenc_kernels& kernels_;
@@ -158,11 +171,7 @@ Scratch::Sizes Call::scratch_sizes() const {
         sizes.need<uint16_t>(Scratch::narrow, size_product(staged_positions, head_dim));
         sizes.need<float>(Scratch::staging, head_dim);
     }
-    // See place().
-    const size_t results = size_product(2 * ld_results_, sizeof(float));
-    sizes.need<char>(
-        Scratch::queries,
-        size_product(queries_together, lda_ + block_keys_ * sizeof(float) + ldp_ + results));
+    sizes.need<char>(Scratch::queries, queries_bytes());
     return sizes;
 }
 
@@ -255,28 +264,43 @@ void Call::attend(size_t head, size_t task, const char* packed, const Scratch& s
     const size_t end = std::min(shape_.q_len, first + queries_of_task);
     for (size_t query = first; query < end; query += queries_together) {
         Queries queries;
-        queries.item = head / shape_.n_head;
-        queries.head = head % shape_.n_head;
-        queries.first = query;
-        queries.rows = std::min(queries_together, end - query);
-        for (size_t i = 0; i < queries.rows; ++i)
-            queries.seen[i] = visible_.of_query(queries.item, query + i);
-        queries.n_keys = queries.seen[queries.rows - 1];
-        place(queries, scratch);
-        pack_queries(queries, packed, scratch);
-        prefetch_queries(queries, query + queries_together);
-        std::fill_n(queries.results, queries.rows * ld_results_, 0.0f);
-        std::fill_n(queries.greatest, queries.rows, -std::numeric_limits<float>::infinity());
-        std::fill_n(queries.total, queries.rows, 0.0f);
-        for (size_t key = 0; key < queries.n_keys; key += block_keys_)
-            attend_block(queries, key, std::min(block_keys_, queries.n_keys - key), packed);
+        begin(queries, head, query, std::min(queries_together, end - query), packed, scratch);
+        for (size_t key = 0; key < queries.n_keys; key += block_keys_) {
+            const Keys keys = {key, std::min(block_keys_, queries.n_keys - key), packed};
+            score(queries, keys);
+            soften(queries, keys);
+            weigh(queries, keys);
+            merge(queries, keys);
+        }
         write(queries);
     }
 }
 
+void Call::begin(Queries& queries, size_t head, size_t first, size_t rows, const char* packed,
+                 const Scratch& scratch) const {
+    queries.item = head / shape_.n_head;
+    queries.head = head % shape_.n_head;
+    queries.first = first;
+    queries.rows = rows;
+    for (size_t i = 0; i < queries.rows; ++i)
+        queries.seen[i] = visible_.of_query(queries.item, first + i);
+    queries.n_keys = queries.seen[queries.rows - 1];
+    place(queries, scratch.get<char>(Scratch::queries));
+    pack_queries(queries, packed, scratch);
+    prefetch_queries(queries, first + queries_together);
+    std::fill_n(queries.results, queries.rows * ld_results_, 0.0f);
+    std::fill_n(queries.greatest, queries.rows, -std::numeric_limits<float>::infinity());
+    std::fill_n(queries.total, queries.rows, 0.0f);
+}
+
+// Of what place() places.
+size_t Call::queries_bytes() const {
+    const size_t results = size_product(2 * ld_results_, sizeof(float));
+    return size_product(queries_together, lda_ + block_keys_ * sizeof(float) + ldp_ + results);
+}
+
 // All in one piece, so that nothing competes for the same sets of the L1 cache.
-void Call::place(Queries& queries, const Scratch& scratch) const {
-    char* at = scratch.get<char>(Scratch::queries);
+void Call::place(Queries& queries, char* at) const {
     queries.packed = at;
     queries.scores = at += queries_together * lda_;
     queries.p = at += queries_together * block_keys_ * sizeof(float);
@@ -310,89 +334,94 @@ void Call::pack_queries(Queries& queries, const char* head, const Scratch& scrat
     }
 }
 
-void Call::attend_block(Queries& queries, size_t first_key, size_t keys, const char* packed) const {
-    const size_t rows = queries.rows;
-    const size_t ld = block_keys_;
-    auto* scores = static_cast<float*>(queries.scores);
-    npuenc_tile tile;
+// The scores of a block of keys: queries times keys.
+void Call::score(Queries& queries, const Keys& keys) const {
+    npuenc_tile tile{};
     tile.k = shape_.head_dim;
     tile.lda = lda_;
-    tile.ldc = ld;
-    tile.accumulate = 0;
+    tile.ldc = block_keys_;
     const size_t start = groups_bytes(score_gemm_, shape_.head_dim);
-    for (size_t key = 0; key < keys; key += score_gemm_.nr) {
-        const char* panel = packed + (first_key + key) / score_gemm_.nr * k_stride_;
-        tile.cols = std::min<size_t>(score_gemm_.nr, keys - key);
+    for (size_t key = 0; key < keys.count; key += score_gemm_.nr) {
+        const char* panel = keys.packed + (keys.first + key) / score_gemm_.nr * k_stride_;
+        tile.cols = std::min<size_t>(score_gemm_.nr, keys.count - key);
         tile.b = panel;
         tile.start = reinterpret_cast<const int32_t*>(panel + start);
-        for (size_t row = 0; row < rows; row += score_gemm_.mr) {
-            tile.rows = std::min<size_t>(score_gemm_.mr, rows - row);
+        for (size_t row = 0; row < queries.rows; row += score_gemm_.mr) {
+            tile.rows = std::min<size_t>(score_gemm_.mr, queries.rows - row);
             tile.a = queries.packed + row * lda_;
-            tile.c = scores + row * ld + key;
+            tile.c = static_cast<float*>(queries.scores) + row * block_keys_ + key;
             score_gemm_.tile(&tile);
         }
     }
+}
 
-    float greatest[npuenc_most_queries], total[npuenc_most_queries];
+// Their probabilities within the block.
+void Call::soften(Queries& queries, const Keys& keys) const {
     uint32_t n_keys[npuenc_most_queries];
-    for (size_t i = 0; i < rows; ++i) {
-        const size_t seen = queries.seen[i];
-        n_keys[i] = static_cast<uint32_t>(seen > first_key ? std::min(seen - first_key, keys) : 0);
+    for (size_t i = 0; i < queries.rows; ++i) {
+        const size_t seen = std::max(queries.seen[i], keys.first) - keys.first;
+        n_keys[i] = static_cast<uint32_t>(std::min(seen, keys.count));
     }
     npuenc_scores block{};
-    block.rows = rows;
-    block.keys = round_up(keys, result_gemm_.k_group);
-    block.scores = scores;
-    block.ld = ld;
+    block.rows = queries.rows;
+    block.keys = round_up(keys.count, result_gemm_.k_group);
+    block.scores = queries.scores;
+    block.integers = shape_.precision == NPUENC_PRECISION_INT8;
+    block.ld = block_keys_;
     block.n_keys = n_keys;
     block.row_scale = queries.row_scale;
-    block.integers = shape_.precision == NPUENC_PRECISION_INT8;
     if (shape_.mask == NPUENC_MASK_ADD_F32) {
         block.mask = shape_.added + queries.item * shape_.added_stride_batch +
                      queries.head * shape_.added_stride_head + queries.first * shape_.kv_len +
-                     first_key;
+                     keys.first;
         block.ld_mask = shape_.kv_len;
     }
     block.p = queries.p;
     block.ldp = ldp_ / result_gemm_.a_size;
-    block.greatest = greatest;
-    block.total = total;
+    block.greatest = queries.block_greatest;
+    block.total = queries.block_total;
     if (int8_results_)
         kernels_.softmax.block_u8(&block);
     else if (result_gemm_.a_size == sizeof(float))
         kernels_.softmax.block_f32(&block);
     else
         kernels_.softmax.block_bf16(&block);
+}
 
-    const size_t head_dim = shape_.head_dim;
+// Probabilities times values.
+void Call::weigh(Queries& queries, const Keys& keys) const {
     static constexpr int32_t zeros[64] = {};
-    tile = {};
+    npuenc_tile tile{};
     tile.start = zeros;
-    tile.k = keys;
+    tile.k = keys.count;
     tile.lda = ldp_;
     tile.ldc = ld_results_;
-    for (size_t col = 0; col < head_dim; col += result_gemm_.nr) {
-        tile.cols = std::min<size_t>(result_gemm_.nr, head_dim - col);
-        tile.b = packed + keys_bytes_ + col / result_gemm_.nr * v_stride_ +
-                 first_key * result_gemm_.nr * result_gemm_.b_size;
-        for (size_t row = 0; row < rows; row += result_gemm_.mr) {
-            tile.rows = std::min<size_t>(result_gemm_.mr, rows - row);
+    for (size_t col = 0; col < shape_.head_dim; col += result_gemm_.nr) {
+        tile.cols = std::min<size_t>(result_gemm_.nr, shape_.head_dim - col);
+        tile.b = keys.packed + keys_bytes_ + col / result_gemm_.nr * v_stride_ +
+                 keys.first * result_gemm_.nr * result_gemm_.b_size;
+        for (size_t row = 0; row < queries.rows; row += result_gemm_.mr) {
+            tile.rows = std::min<size_t>(result_gemm_.mr, queries.rows - row);
             tile.a = queries.p + row * ldp_;
             tile.c = queries.part + row * ld_results_ + col;
             result_gemm_.tile(&tile);
         }
     }
-    npuenc_part found{};
-    found.rows = rows;
-    found.n = head_dim;
-    found.part = queries.part;
-    found.ld = ld_results_;
+}
+
+// Into what was found in the blocks before.
+void Call::merge(Queries& queries, const Keys& keys) const {
+    npuenc_part part{};
+    part.rows = queries.rows;
+    part.n = shape_.head_dim;
+    part.part = queries.part;
+    part.ld = ld_results_;
     if (int8_results_)
-        found.col_scale = reinterpret_cast<const float*>(packed + value_scales_at()) +
-                          first_key / block_keys_ * head_dim;
-    found.greatest = greatest;
-    found.total = total;
-    kernels_.softmax.merge(&found, queries.results, ld_results_, queries.greatest, queries.total);
+        part.col_scale = reinterpret_cast<const float*>(keys.packed + value_scales_at()) +
+                         keys.first / block_keys_ * shape_.head_dim;
+    part.greatest = queries.block_greatest;
+    part.total = queries.block_total;
+    kernels_.softmax.merge(&part, queries.results, ld_results_, queries.greatest, queries.total);
 }
 
 // results / total, in the type of the result. A query that sees no key gives zeros.

@@ -201,8 +201,9 @@ void Encoder::convolve(uint32_t n_ctx, Workspace& work, Run& run) const {
 void Encoder::run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const {
     const Layer& layer = weights_.layers[index];
     const size_t n_state = dims_.n_state;
-    const npuenc_precision precision = plan_.precision_of(index);
-    const npuenc_dtype type = activations_of(precision);
+    const npuenc_precision attention_precision = plan_.attention_precision(index);
+    const npuenc_dtype attention_type = activations_of(attention_precision);
+    const npuenc_dtype mlp_type = activations_of(plan_.mlp_precision(index));
     float* x = work.x.as<float>();
     auto* h = work.h.as<unsigned char>();
     auto* wide = work.wide.as<unsigned char>();
@@ -217,14 +218,16 @@ void Encoder::run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& ru
                 [&] { plan_.linear->linear(weight, shape, in, out); });
     };
     // The residual stream, normalised, into the branch.
-    const auto enter = [&](const char* name, const Weight& weight, const Norm& norm, bool gelu) {
+    const auto enter = [&](const char* name, const Weight& weight, const Norm& norm,
+                           npuenc_dtype type, bool gelu) {
         Linear shape = dense(n_ctx, weight, NPUENC_F32, type);
         shape.norm = norm_of(norm);
         shape.gelu = gelu;
         linear(name, weight, shape, x, wide);
     };
     // The branch is added to the residual stream.
-    const auto leave = [&](const char* name, const Weight& weight, const void* in) {
+    const auto leave = [&](const char* name, const Weight& weight, npuenc_dtype type,
+                           const void* in) {
         Linear shape = dense(n_ctx, weight, type, NPUENC_F32);
         shape.addend = x;
         shape.ld_addend = n_state;
@@ -232,8 +235,8 @@ void Encoder::run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& ru
     };
     const auto attention = [&](const unsigned char* qkv) {
         Attention shape{};
-        shape.type = type;
-        shape.precision = precision;
+        shape.type = attention_type;
+        shape.precision = attention_precision;
         shape.batch = 1;
         shape.n_head = dims_.n_head;
         shape.head_dim = dims_.head_dim();
@@ -243,16 +246,16 @@ void Encoder::run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& ru
         shape.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
         shape.mask = NPUENC_MASK_NONE;
         const uint64_t macs = 2 * uint64_t{n_ctx} * n_ctx * n_state;
-        const size_t part = n_state * element_size(type);
-        operate("attention", plan_.attention, precision, macs,
+        const size_t part = n_state * element_size(attention_type);
+        operate("attention", plan_.attention, attention_precision, macs,
                 [&] { plan_.attention->attention(shape, qkv, qkv + part, qkv + 2 * part, h); });
     };
 
-    enter("qkv", *layer.qkv, layer.attention_norm, false);
+    enter("qkv", *layer.qkv, layer.attention_norm, attention_type, false);
     attention(wide);
-    leave("attention out", *layer.attention_out, h);
-    enter("mlp up", *layer.mlp_up, layer.mlp_norm, true);
-    leave("mlp down", *layer.mlp_down, wide);
+    leave("attention out", *layer.attention_out, attention_type, h);
+    enter("mlp up", *layer.mlp_up, layer.mlp_norm, mlp_type, true);
+    leave("mlp down", *layer.mlp_down, mlp_type, wide);
 }
 
 void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run& run) const {

@@ -28,18 +28,19 @@ class WeightLoader {
     Layer load_layer(uint32_t layer) {
         const uint32_t n_state = file_.hyper_parameters().n_state;
         const uint32_t n_mlp = file_.hyper_parameters().n_mlp();
-        const npuenc_precision precision = plan_.precision_of(layer);
+        const npuenc_precision attention = plan_.attention_precision(layer);
+        const npuenc_precision mlp = plan_.mlp_precision(layer);
         Layer result;
         result.attention_norm =
             load_norm(Role::attention_norm_weight, Role::attention_norm_bias, layer);
         result.qkv = load_qkv(layer);
         result.attention_out =
-            load_linear(Role::output_weight, Role::output_bias, layer, n_state, n_state, precision);
+            load_linear(Role::output_weight, Role::output_bias, layer, n_state, n_state, attention);
         result.mlp_norm = load_norm(Role::mlp_norm_weight, Role::mlp_norm_bias, layer);
         result.mlp_up =
-            load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state, precision);
-        result.mlp_down = load_linear(Role::mlp_down_weight, Role::mlp_down_bias, layer, n_state,
-                                      n_mlp, precision);
+            load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state, mlp);
+        result.mlp_down =
+            load_linear(Role::mlp_down_weight, Role::mlp_down_bias, layer, n_state, n_mlp, mlp);
         return result;
     }
 
@@ -105,7 +106,7 @@ class WeightLoader {
         std::vector<float> bias(3 * n, 0.0f);
         std::copy(query.begin(), query.end(), bias.begin());
         std::copy(value.begin(), value.end(), bias.begin() + static_cast<std::ptrdiff_t>(2 * n));
-        return pack(*plan_.linear, plan_.precision_of(layer), 3 * n, n, rows, bias);
+        return pack(*plan_.linear, plan_.attention_precision(layer), 3 * n, n, rows, bias);
     }
 
     // From [n_in][3] in the file to [3][n_in].

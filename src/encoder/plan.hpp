@@ -18,17 +18,20 @@ struct PlanOptions {
 
 struct Plan {
     npuenc_precision precision; // of products, never AUTO
-    // Of those to which the states are most sensitive: the convolutions and the first layer. An
-    // error that is made there can decide, layers later, whether a frame gets one of Whisper's
-    // massive activations.
+    // Of those to which the states are most sensitive: the convolutions, the first layer's
+    // attention with its projections and, with int8, its MLP. An error that is made there can
+    // decide, layers later, whether a frame gets one of Whisper's massive activations.
     npuenc_precision wide_precision;
     Device* linear;
     Device* attention;
     Device* conv;
     Device* elementwise;
 
-    npuenc_precision precision_of(uint32_t layer) const {
+    npuenc_precision attention_precision(uint32_t layer) const {
         return layer == 0 ? wide_precision : precision;
+    }
+    npuenc_precision mlp_precision(uint32_t layer) const {
+        return precision == NPUENC_PRECISION_INT8 ? attention_precision(layer) : precision;
     }
 };
 

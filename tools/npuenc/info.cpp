@@ -14,8 +14,9 @@ namespace {
 std::string precision_text(const npuenc_model_info& info) {
     if (info.wide_precision == info.precision)
         return precision_name(info.precision);
-    return format("%s; %s in the convolutions and the first layer", precision_name(info.precision),
-                  precision_name(info.wide_precision));
+    return format("%s; %s in the convolutions and the first layer%s",
+                  precision_name(info.precision), precision_name(info.wide_precision),
+                  info.precision == NPUENC_PRECISION_INT8 ? "" : "'s attention");
 }
 
 void print_text(const std::string& path, const npuenc_model_info& info, const Context& context) {
