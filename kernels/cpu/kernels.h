@@ -123,8 +123,8 @@ typedef struct npuenc_part {
 typedef struct npuenc_softmax {
     void (*block_f32)(const npuenc_scores* block);
     void (*block_bf16)(const npuenc_scores* block);
-    /* p = 255 exp(x - g) as unsigned bytes, within 1.25, and total is of these. Scores and
-     * scales must be finite, and |x| below 2^12. */
+    /* p = 255 exp(x - g) as unsigned bytes, within 1/2 + p / 140 and within 1.2, and total is of
+     * these. Scores and scales must be finite, and |x| below 2^12. */
     void (*block_u8)(const npuenc_scores* block);
     /* In out, greatest and total are those of all blocks before. With g the greater of greatest
      * and part->greatest,
