@@ -367,7 +367,7 @@ typedef struct npuenc_op_info {
     uint32_t reserved;
     uint64_t wall_ns;
     uint64_t macs;
-    char name[32]; /* "mel", "conv1", "qkv", "attention", "mlp up", ... */
+    char name[32]; /* "mel", "conv1", "qkv", "attention", "mlp", ... */
 } npuenc_op_info;
 
 /* ---- Library --------------------------------------------------------------------------------- */

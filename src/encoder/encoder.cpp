@@ -38,8 +38,19 @@ npuenc_dtype activations_of(npuenc_precision precision) {
     return precision == NPUENC_PRECISION_F32 ? NPUENC_F32 : NPUENC_BF16;
 }
 
-LayerNorm norm_of(const Norm& norm) {
-    return {norm.weight.data(), norm.bias.data()};
+// From rows of the residual stream, normalised, into a branch.
+Linear into_branch(size_t rows, const Weight& weight, const Norm& norm, npuenc_dtype type) {
+    Linear shape = dense(rows, weight, NPUENC_F32, type);
+    shape.norm = {norm.weight.data(), norm.bias.data()};
+    return shape;
+}
+
+// From a branch back: it is added to these rows of the residual stream.
+Linear out_of_branch(size_t rows, const Weight& weight, npuenc_dtype type, const float* stream) {
+    Linear shape = dense(rows, weight, type, NPUENC_F32);
+    shape.addend = stream;
+    shape.ld_addend = weight.n_out();
+    return shape;
 }
 
 } // namespace
@@ -52,9 +63,10 @@ struct Encoder::Workspace {
     AlignedBuffer frames; // [1 + n_frames + 1][n_mels], zeros before and after
     AlignedBuffer x;      // [n_ctx][n_state], the residual stream
     AlignedBuffer h;      // [n_ctx][n_state], what attention found
-    AlignedBuffer wide;   // [1 + n_frames + 1][n_state], [n_ctx][3 n_state] or [n_ctx][n_mlp]
+    AlignedBuffer wide;   // [1 + n_frames + 1][n_state], [n_ctx][3 n_state] or [some][n_mlp]
 
-    void fit(const HyperParameters& dims, uint32_t n_ctx, bool from_pcm, size_t activation) {
+    void fit(const HyperParameters& dims, uint32_t n_ctx, uint32_t mlp_rows, bool from_pcm,
+             size_t activation) {
         const size_t n_frames = size_t{n_ctx} * frames_per_state;
         const size_t n_state = dims.n_state;
         if (from_pcm)
@@ -63,7 +75,9 @@ struct Encoder::Workspace {
         frames.reserve((n_frames + 2) * dims.n_mels * sizeof(float));
         x.reserve(n_ctx * n_state * sizeof(float));
         h.reserve(n_ctx * n_state * activation);
-        wide.reserve(std::max((n_frames + 2) * n_state, n_ctx * size_t{dims.n_mlp()}) * activation);
+        const size_t widest = std::max({(n_frames + 2) * n_state, size_t{n_ctx} * 3 * n_state,
+                                        std::min(n_ctx, mlp_rows) * size_t{dims.n_mlp()}});
+        wide.reserve(widest * activation);
     }
 };
 
@@ -105,7 +119,8 @@ Encoder::~Encoder() = default;
 
 void Encoder::encode(const Batch& batch, Run& run) const {
     Lease lease(*this);
-    (*lease).fit(dims_, batch.n_ctx, batch.input != NPUENC_INPUT_MEL_F32, activation_size());
+    (*lease).fit(dims_, batch.n_ctx, mlp_rows(), batch.input != NPUENC_INPUT_MEL_F32,
+                 activation_size());
     run.set_total(static_cast<uint32_t>(batch.size * steps_per_item()));
     for (size_t item = 0; item < batch.size; ++item) {
         run.start_window();
@@ -116,8 +131,10 @@ void Encoder::encode(const Batch& batch, Run& run) const {
 void Encoder::encode_item(const Batch& batch, size_t item, Workspace& work, Run& run) const {
     load_audio(batch, item, work, run);
     convolve(batch.n_ctx, work, run);
-    for (uint32_t layer = 0; layer < dims_.n_layer; ++layer)
-        run_layer(layer, batch.n_ctx, work, run);
+    for (uint32_t layer = 0; layer < dims_.n_layer; ++layer) {
+        attend(layer, batch.n_ctx, work, run);
+        run_mlp(layer, batch.n_ctx, work, run);
+    }
     write_states(batch, item, work, run);
 }
 
@@ -198,64 +215,63 @@ void Encoder::convolve(uint32_t n_ctx, Workspace& work, Run& run) const {
     });
 }
 
-void Encoder::run_layer(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const {
+void Encoder::attend(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const {
     const Layer& layer = weights_.layers[index];
+    const auto number = static_cast<int32_t>(index);
+    const npuenc_precision precision = plan_.attention_precision(index);
+    const npuenc_dtype type = activations_of(precision);
     const size_t n_state = dims_.n_state;
-    const npuenc_precision attention_precision = plan_.attention_precision(index);
-    const npuenc_dtype attention_type = activations_of(attention_precision);
-    const npuenc_dtype mlp_type = activations_of(plan_.mlp_precision(index));
     float* x = work.x.as<float>();
-    auto* h = work.h.as<unsigned char>();
-    auto* wide = work.wide.as<unsigned char>();
 
-    const auto operate = [&](const char* name, const Device* device, npuenc_precision used,
-                             uint64_t macs, auto&& body) {
-        run.operate({name, static_cast<int32_t>(index), device->type(), used, macs}, body);
+    const auto project = [&](const char* name, const Weight& weight, const Linear& shape,
+                             const void* in, void* out) {
+        run.operate(
+            {name, number, plan_.linear->type(), weight.precision(), product(n_ctx, weight)},
+            [&] { plan_.linear->linear(weight, shape, in, out); });
     };
-    const auto linear = [&](const char* name, const Weight& weight, const Linear& shape,
-                            const void* in, void* out) {
-        operate(name, plan_.linear, weight.precision(), product(n_ctx, weight),
-                [&] { plan_.linear->linear(weight, shape, in, out); });
-    };
-    // The residual stream, normalised, into the branch.
-    const auto enter = [&](const char* name, const Weight& weight, const Norm& norm,
-                           npuenc_dtype type, bool gelu) {
-        Linear shape = dense(n_ctx, weight, NPUENC_F32, type);
-        shape.norm = norm_of(norm);
-        shape.gelu = gelu;
-        linear(name, weight, shape, x, wide);
-    };
-    // The branch is added to the residual stream.
-    const auto leave = [&](const char* name, const Weight& weight, npuenc_dtype type,
-                           const void* in) {
-        Linear shape = dense(n_ctx, weight, type, NPUENC_F32);
-        shape.addend = x;
-        shape.ld_addend = n_state;
-        linear(name, weight, shape, in, x);
-    };
-    const auto attention = [&](const unsigned char* qkv) {
-        Attention shape{};
-        shape.type = attention_type;
-        shape.precision = attention_precision;
-        shape.batch = 1;
-        shape.n_head = dims_.n_head;
-        shape.head_dim = dims_.head_dim();
-        shape.q_len = shape.kv_len = n_ctx;
-        shape.ldq = shape.ldk = shape.ldv = 3 * n_state;
-        shape.ldo = n_state;
-        shape.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
-        shape.mask = NPUENC_MASK_NONE;
-        const uint64_t macs = 2 * uint64_t{n_ctx} * n_ctx * n_state;
-        const size_t part = n_state * element_size(attention_type);
-        operate("attention", plan_.attention, attention_precision, macs,
-                [&] { plan_.attention->attention(shape, qkv, qkv + part, qkv + 2 * part, h); });
-    };
+    project("qkv", *layer.qkv, into_branch(n_ctx, *layer.qkv, layer.attention_norm, type), x,
+            work.wide.data());
 
-    enter("qkv", *layer.qkv, layer.attention_norm, attention_type, false);
-    attention(wide);
-    leave("attention out", *layer.attention_out, attention_type, h);
-    enter("mlp up", *layer.mlp_up, layer.mlp_norm, mlp_type, true);
-    leave("mlp down", *layer.mlp_down, mlp_type, wide);
+    Attention shape{};
+    shape.type = type;
+    shape.precision = precision;
+    shape.batch = 1;
+    shape.n_head = dims_.n_head;
+    shape.head_dim = dims_.head_dim();
+    shape.q_len = shape.kv_len = n_ctx;
+    shape.ldq = shape.ldk = shape.ldv = 3 * n_state;
+    shape.ldo = n_state;
+    shape.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+    shape.mask = NPUENC_MASK_NONE;
+    const uint64_t macs = 2 * uint64_t{n_ctx} * n_ctx * n_state;
+    const auto* qkv = work.wide.as<unsigned char>();
+    const size_t part = n_state * element_size(type);
+    run.operate({"attention", number, plan_.attention->type(), precision, macs}, [&] {
+        plan_.attention->attention(shape, qkv, qkv + part, qkv + 2 * part, work.h.data());
+    });
+
+    project("attention out", *layer.attention_out,
+            out_of_branch(n_ctx, *layer.attention_out, type, x), work.h.data(), x);
+}
+
+// Some rows at a time, so that what is between the two products stays in the caches.
+void Encoder::run_mlp(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const {
+    const Layer& layer = weights_.layers[index];
+    const Weight &up = *layer.mlp_up, &down = *layer.mlp_down;
+    const npuenc_dtype type = activations_of(plan_.mlp_precision(index));
+    run.operate({"mlp", static_cast<int32_t>(index), plan_.linear->type(), up.precision(),
+                 product(n_ctx, up) + product(n_ctx, down)},
+                [&] {
+                    for (uint32_t row = 0; row < n_ctx; row += mlp_rows()) {
+                        const size_t rows = std::min(mlp_rows(), n_ctx - row);
+                        float* x = work.x.as<float>() + size_t{row} * dims_.n_state;
+                        Linear shape = into_branch(rows, up, layer.mlp_norm, type);
+                        shape.gelu = true;
+                        plan_.linear->linear(up, shape, x, work.wide.data());
+                        plan_.linear->linear(down, out_of_branch(rows, down, type, x),
+                                             work.wide.data(), x);
+                    }
+                });
 }
 
 void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run& run) const {
@@ -282,9 +298,14 @@ size_t Encoder::activation_size() const {
     return element_size(f32 ? NPUENC_F32 : NPUENC_BF16);
 }
 
+// What each thread's L2 cache holds of a base model.
+uint32_t Encoder::mlp_rows() const {
+    return 192 * plan_.linear->parallel().n_threads();
+}
+
 // One for each operate() above.
 uint32_t Encoder::steps_per_item() const {
-    return 4 + 5 * dims_.n_layer;
+    return 4 + 4 * dims_.n_layer;
 }
 
 } // namespace npuenc
