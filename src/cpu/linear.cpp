@@ -36,6 +36,15 @@ class Input {
             sizes.need<uint16_t>(Scratch::narrow, n_);
     }
 
+    // Whether rows of x are packed rows already, and lie so that those of a tile do not fall on the
+    // same few sets of the cache.
+    bool is_packed() const {
+        return packing_copies() && !shape_.norm.weight && size_of(shape_.x_type) == gemm_.a_size &&
+               shape_.x_type != NPUENC_F16 && stride() % (2 * cache_line) == cache_line;
+    }
+    const char* row(size_t i) const { return static_cast<const char*>(at(i)); }
+    size_t stride() const { return shape_.ldx * size_of(shape_.x_type); }
+
     // Packs one row. int8: quantises it, and returns its scale.
     float pack(size_t row, const Scratch& scratch, void* packed) const {
         switch (precision_) {
@@ -45,35 +54,60 @@ class Input {
         case NPUENC_PRECISION_INT8:
             return pack_int8(row, scratch, packed);
         default:
-            gemm_.pack_a(n_, f32(row, scratch), packed);
+            pack_f32(row, scratch, packed);
             return 1;
         }
     }
 
   private:
-    const void* at(size_t row) const { return x_ + row * shape_.ldx * size_of(shape_.x_type); }
+    // Else the kernels multiply other types than those of the precision.
+    bool packing_copies() const {
+        const size_t size = precision_ == NPUENC_PRECISION_F32 ? 4 : 2;
+        return precision_ != NPUENC_PRECISION_INT8 && gemm_.a_size == size &&
+               n_ % gemm_.k_group == 0;
+    }
+    const void* at(size_t row) const { return x_ + row * stride(); }
 
     // The values themselves where they are f32 already, else in scratch memory.
-    const float* f32(size_t row, const Scratch& scratch) const {
+    const float* values(size_t row, const Scratch& scratch) const {
         const void* x = at(row);
-        const float* values = static_cast<const float*>(x);
-        if (shape_.x_type != NPUENC_F32) {
-            float* wide = scratch.get<float>(Scratch::staging);
-            const auto convert = shape_.x_type == NPUENC_BF16 ? kernels_.convert.bf16_to_f32
-                                                              : kernels_.convert.f16_to_f32;
-            convert(n_, static_cast<const uint16_t*>(x), wide);
-            values = wide;
-        }
+        if (shape_.x_type == NPUENC_F32)
+            return static_cast<const float*>(x);
+        float* wide = scratch.get<float>(Scratch::staging);
+        const auto convert = shape_.x_type == NPUENC_BF16 ? kernels_.convert.bf16_to_f32
+                                                          : kernels_.convert.f16_to_f32;
+        convert(n_, static_cast<const uint16_t*>(x), wide);
+        return wide;
+    }
+
+    void normalise(size_t row, const Scratch& scratch, float* normal) const {
+        kernels_.rows.layer_norm(n_, values(row, scratch), shape_.norm.weight, shape_.norm.bias,
+                                 normal);
+    }
+
+    // Normalised, if asked.
+    const float* f32(size_t row, const Scratch& scratch) const {
         if (!shape_.norm.weight)
-            return values;
+            return values(row, scratch);
         float* normal = scratch.get<float>(Scratch::row);
-        kernels_.rows.layer_norm(n_, values, shape_.norm.weight, shape_.norm.bias, normal);
+        normalise(row, scratch, normal);
         return normal;
+    }
+
+    void pack_f32(size_t row, const Scratch& scratch, void* packed) const {
+        if (shape_.norm.weight && packing_copies())
+            normalise(row, scratch, static_cast<float*>(packed));
+        else
+            gemm_.pack_a(n_, f32(row, scratch), packed);
     }
 
     void pack_bf16(size_t row, const Scratch& scratch, void* packed) const {
         if (shape_.x_type == NPUENC_BF16 && !shape_.norm.weight) {
             gemm_.pack_a(n_, at(row), packed);
+            return;
+        }
+        if (packing_copies()) {
+            kernels_.convert.f32_to_bf16(n_, f32(row, scratch), static_cast<uint16_t*>(packed));
             return;
         }
         auto* narrow = scratch.get<uint16_t>(Scratch::narrow);
@@ -165,11 +199,14 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         const Split::Part part = split.part(i);
         char* packed = scratch.get<char>(Scratch::a_rows);
         float* scales = scratch.get<float>(Scratch::row_scales);
-        for (size_t row = 0; row < part.rows; ++row)
-            scales[row] = input.pack(part.first_row + row, scratch, packed + row * lda);
-
-        const Block block = {part.rows, part.first_col,  part.end_col, k, packed,
-                             lda,       weight->panels()};
+        Block block = {part.rows, part.first_col, part.end_col, k, packed, lda, weight->panels()};
+        if (input.is_packed()) {
+            block.a = input.row(part.first_row);
+            block.lda = input.stride();
+        } else {
+            for (size_t row = 0; row < part.rows; ++row)
+                scales[row] = input.pack(part.first_row + row, scratch, packed + row * lda);
+        }
         multiply(
             gemm, block, scratch,
             [&](size_t row, size_t rows, size_t col, size_t cols) {

@@ -21,6 +21,15 @@ size_t element_size(npuenc_dtype type) {
     return type == NPUENC_F32 ? 4 : 2;
 }
 
+// The most that row_length adds.
+constexpr size_t row_gap = 2 * cache_line / sizeof(uint16_t);
+
+// Elements from row to row of n elements: an odd number of cache lines, as devices read them best.
+size_t row_length(size_t n, npuenc_dtype type) {
+    const size_t in_line = cache_line / element_size(type);
+    return (ceil_div(n, in_line) | 1) * in_line;
+}
+
 uint64_t product(size_t rows, const Weight& weight) {
     return uint64_t{rows} * weight.n_in() * weight.n_out();
 }
@@ -48,6 +57,7 @@ Linear into_branch(size_t rows, const Weight& weight, const Norm& norm, npuenc_d
 // From a branch back: it is added to these rows of the residual stream.
 Linear out_of_branch(size_t rows, const Weight& weight, npuenc_dtype type, const float* stream) {
     Linear shape = dense(rows, weight, type, NPUENC_F32);
+    shape.ldx = row_length(weight.n_in(), type);
     shape.addend = stream;
     shape.ld_addend = weight.n_out();
     return shape;
@@ -62,7 +72,7 @@ struct Encoder::Workspace {
     AlignedBuffer mel;    // [n_mels][n_frames]
     AlignedBuffer frames; // [1 + n_frames + 1][n_mels], zeros before and after
     AlignedBuffer x;      // [n_ctx][n_state], the residual stream
-    AlignedBuffer h;      // [n_ctx][n_state], what attention found
+    AlignedBuffer h;      // [n_ctx][n_state] with gaps, what attention found
     AlignedBuffer wide;   // [1 + n_frames + 1][n_state], [n_ctx][3 n_state] or [some][n_mlp]
 
     void fit(const HyperParameters& dims, uint32_t n_ctx, uint32_t mlp_rows, bool from_pcm,
@@ -74,9 +84,9 @@ struct Encoder::Workspace {
         mel.reserve(dims.n_mels * n_frames * sizeof(float));
         frames.reserve((n_frames + 2) * dims.n_mels * sizeof(float));
         x.reserve(n_ctx * n_state * sizeof(float));
-        h.reserve(n_ctx * n_state * activation);
+        h.reserve(n_ctx * (n_state + row_gap) * activation);
         const size_t widest = std::max({(n_frames + 2) * n_state, size_t{n_ctx} * 3 * n_state,
-                                        std::min(n_ctx, mlp_rows) * size_t{dims.n_mlp()}});
+                                        std::min(n_ctx, mlp_rows) * (dims.n_mlp() + row_gap)});
         wide.reserve(widest * activation);
     }
 };
@@ -240,7 +250,7 @@ void Encoder::attend(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) 
     shape.head_dim = dims_.head_dim();
     shape.q_len = shape.kv_len = n_ctx;
     shape.ldq = shape.ldk = shape.ldv = 3 * n_state;
-    shape.ldo = n_state;
+    shape.ldo = row_length(n_state, type);
     shape.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
     shape.mask = NPUENC_MASK_NONE;
     const uint64_t macs = 2 * uint64_t{n_ctx} * n_ctx * n_state;
@@ -267,6 +277,7 @@ void Encoder::run_mlp(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run)
                         float* x = work.x.as<float>() + size_t{row} * dims_.n_state;
                         Linear shape = into_branch(rows, up, layer.mlp_norm, type);
                         shape.gelu = true;
+                        shape.ldy = row_length(up.n_out(), type);
                         plan_.linear->linear(up, shape, x, work.wide.data());
                         plan_.linear->linear(down, out_of_branch(rows, down, type, x),
                                              work.wide.data(), x);
