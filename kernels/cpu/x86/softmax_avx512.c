@@ -29,37 +29,59 @@ static inline __m512 factor_of(__m512 a, __m512 base) {
     return exp2_of(0xffff, _mm512_sub_ps(a, _mm512_mask_mov_ps(base, none, all(0))), 0);
 }
 
+/* One vector of a row's results. */
+static inline void merge_vector(const npuenc_part* part, __mmask16 mask, const float* added,
+                                __m512 col_scale, __m512 new_factor, __m512 old_factor,
+                                float* out) {
+    __m512 v = _mm512_maskz_loadu_ps(mask, added);
+    if (part->col_scale)
+        v = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_castps_si512(v)), col_scale);
+    const __m512 kept = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, out), old_factor);
+    _mm512_mask_storeu_ps(out, mask, _mm512_fmadd_ps(v, new_factor, kept));
+}
+
+/* Four vectors of each row, of which `mask` has the columns that are there. */
+static inline void merge_cols(const npuenc_part* part, __mmask64 mask, size_t col,
+                              const float* new_factors, const float* old_factors, float* out,
+                              size_t ld_out) {
+    __m512 col_scale[4];
+    UNROLLED_FOR (size_t v = 0; v < 4; v++)
+        col_scale[v] = part->col_scale ? _mm512_maskz_loadu_ps((__mmask16)(mask >> v * lanes),
+                                                               part->col_scale + col + v * lanes)
+                                       : all(1);
+    const float* added = (const float*)part->part + col;
+    out += col;
+    for (size_t row = 0; row < part->rows; row++, added += part->ld, out += ld_out) {
+        const __m512 new_factor = all(new_factors[row]), old_factor = all(old_factors[row]);
+        UNROLLED_FOR (size_t v = 0; v < 4; v++)
+            merge_vector(part, (__mmask16)(mask >> v * lanes), added + v * lanes, col_scale[v],
+                         new_factor, old_factor, out + v * lanes);
+    }
+}
+
 static void merge(const npuenc_part* part, float* out, size_t ld_out, float* greatest,
                   float* total) {
-    const __mmask16 in = first(part->rows);
+    const npuenc_part mine = *part; /* which no store can change */
+    const __mmask16 in = first(mine.rows);
     const __m512 before = _mm512_maskz_loadu_ps(in, greatest);
-    const __m512 here = _mm512_maskz_loadu_ps(in, part->greatest);
+    const __m512 here = _mm512_maskz_loadu_ps(in, mine.greatest);
     const __m512 base = _mm512_max_ps(before, here);
     const __m512 old_factor = factor_of(before, base), new_factor = factor_of(here, base);
     const __m512 sum = _mm512_mul_ps(_mm512_maskz_loadu_ps(in, total), old_factor);
     _mm512_mask_storeu_ps(total, in,
-                          _mm512_fmadd_ps(_mm512_maskz_loadu_ps(in, part->total), new_factor, sum));
+                          _mm512_fmadd_ps(_mm512_maskz_loadu_ps(in, mine.total), new_factor, sum));
     _mm512_mask_storeu_ps(greatest, in, base);
 
     float old_factors[npuenc_most_queries], new_factors[npuenc_most_queries];
     _mm512_storeu_ps(old_factors, old_factor);
     _mm512_storeu_ps(new_factors, new_factor);
-    for (size_t i = 0; i < part->n; i += lanes) {
-        const __mmask16 mask = first(part->n - i);
-        const __m512 scale =
-            part->col_scale ? _mm512_maskz_loadu_ps(mask, part->col_scale + i) : all(1);
-        for (size_t row = 0; row < part->rows; row++) {
-            const void* at = (const float*)part->part + row * part->ld + i;
-            const __m512 added =
-                part->col_scale
-                    ? _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(mask, at)), scale)
-                    : _mm512_maskz_loadu_ps(mask, at);
-            float* to = out + row * ld_out + i;
-            const __m512 kept =
-                _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, to), all(old_factors[row]));
-            _mm512_mask_storeu_ps(to, mask, _mm512_fmadd_ps(added, all(new_factors[row]), kept));
-        }
-    }
+    const size_t step = 4 * lanes;
+    size_t col = 0;
+    for (; col + step <= mine.n; col += step)
+        merge_cols(&mine, ~(__mmask64)0, col, new_factors, old_factors, out, ld_out);
+    if (col < mine.n)
+        merge_cols(&mine, ((__mmask64)1 << (mine.n - col)) - 1, col, new_factors, old_factors, out,
+                   ld_out);
 }
 
 void npuenc_softmax_init_avx512(npuenc_softmax* family) {
