@@ -59,7 +59,7 @@ def main():
                 wrong.append(f"{name} is not in the section on {version} of {arguments.news}")
     newest = ".".join(re.search(rf"VERSION_{part} (\d+)", header)[1] for part in ("MAJOR", "MINOR"))
     if newest != next(iter(news)):
-        wrong.append(f"the first section of {arguments.news} is not on {newest}, the header's version")
+        wrong.append(f"the header is of {newest}, but not the first section of {arguments.news}")
     for name in sorted(set(functions) - called):
         wrong.append(f"{name} is called by no test")
     print("\n".join(wrong) or f"{len(functions)} functions in header, map, tests and news")

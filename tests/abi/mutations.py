@@ -63,7 +63,7 @@ CASES = [
     Case("enumerator added", "values", [("NPUENC_F16 = 5", "NPUENC_F16 = 5, NPUENC_F64 = 6")]),
     Case("value of a macro", "values", [("B_SHARED 2u", "B_SHARED 4u")]),
     Case("type of a macro", "values", [("B_SHARED 2u", "B_SHARED 2")]),
-    Case("version", "values", [("VERSION_MINOR 9", "VERSION_MINOR 10")]),
+    Case("version", "values", [("VERSION_MINOR ", "VERSION_MINOR 1")]),
 
     Case("function removed", "values baseline library",
          [("NPUENC_API void npuenc_run_cancel(npuenc_run* run);", "")]),
@@ -76,8 +76,8 @@ CASES = [
     Case("function that is not exported", "baseline library", [("npuenc_run_cancel;", "")]),
     Case("variable exported", "baseline library",
          [("npuenc_mel;", "npuenc_mel; npuenc_more;")], 'extern "C" { int npuenc_more; }'),
-    Case("version node", "baseline library", [("NPUENC_0.9 {", "NPUENC_1.0 {")]),
-    Case("soname", "baseline library", link=["-Wl,-soname,libnpuenc.so.1"]),
+    Case("version node", "baseline library", [(" {\n  global:", "_more {\n  global:")]),
+    Case("soname", "baseline library", link=["-Wl,-soname,libmore.so.0"]),
 
     Case("library needed", "library", link=["-Wl,--no-as-needed", "-lresolv"]),
     Case("executable stack", "library", link=["-Wl,-z,execstack"]),
@@ -117,9 +117,10 @@ def build(case, arguments, work):
 
     # The arguments of the library's own link have the version script that is in the tree.
     link = [argument for argument in arguments.link if "--version-script" not in argument]
-    built = work / "libnpuenc.so.0"
+    soname = library.Record(arguments.baseline).soname
+    built = work / soname
     subprocess.run([*arguments.compiler, "-std=c++20", "-g", "-fPIC", "-shared", f"-I{work}", code,
-                    *link, f"-Wl,--version-script={version_script}", "-Wl,-soname,libnpuenc.so.0",
+                    *link, f"-Wl,--version-script={version_script}", f"-Wl,-soname,{soname}",
                     *case.link, "-o", built], check=True)
     return header, built
 

@@ -33,11 +33,11 @@ def macros_of(compiler, header):
 
 
 def debug_entries(compiler, header):
-    """(depth, tag, attributes) of every entry, in the order of the header."""
+    """(depth, tag, attributes) of every entry that DWARF has of the header, in its order."""
     with tempfile.TemporaryDirectory() as work:
         binary = f"{work}/header.o"
-        output_of(*compiler, "-x", "c", "-std=c99", "-gdwarf-4", "-fno-eliminate-unused-debug-types",
-                  "-c", header, "-o", binary)
+        output_of(*compiler, "-x", "c", "-std=c99", "-gdwarf-4",
+                  "-fno-eliminate-unused-debug-types", "-c", header, "-o", binary)
         text = output_of("readelf", "--wide", "--debug-dump=info", binary)
     entries = []
     for line in text.splitlines():
