@@ -5,11 +5,11 @@
 import argparse
 import re
 import shutil
-import subprocess
 import sys
+from pathlib import Path
 
-NODE = "NPUENC_0.9"
-SONAME = "libnpuenc.so.0"
+import values
+
 NEEDED = re.compile(r"(libc|libm|libstdc\+\+|libgcc_s|libpthread|ld-linux[a-z0-9-]*)\.so\.\d+")
 
 # npuenc ends no program, prints nothing, changes no signal handlers, and asks the environment by
@@ -30,23 +30,28 @@ FORBIDDEN = """
 """.split()
 
 
-def output_of(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
 def functions_of(header):
-    with open(header, encoding="utf-8") as file:
-        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.DOTALL)
-    return set(re.findall(r"^NPUENC_API[^;(]*?\b(npuenc_\w+)\(", text, flags=re.MULTILINE))
+    return {re.match(r"[^(]*?\b(npuenc_\w+)\(", prototype)[1]
+            for prototype in values.prototypes_of(header)}
+
+
+class Record:
+    """What tests/abi/baseline.abi says of the library as a file."""
+
+    def __init__(self, baseline):
+        text = Path(baseline).read_text("utf-8")
+        self.soname = re.search(r"<abi-corpus [^>]*soname='([^']*)'", text)[1]
+        self.symbols = {f"{name}@@{node}" for name, node in re.findall(
+            r"<elf-symbol name='(\w+)' version='([^']*)' is-default-version='yes'", text)}
 
 
 class Library:
     def __init__(self, path):
-        self.dynamic = output_of("readelf", "-Wd", path)
-        self.segments = output_of("readelf", "-Wl", path)
-        self.sections = output_of("readelf", "-WS", path)
-        self.symbols = [line.split() for line in output_of("readelf", "-W", "--dyn-syms", path)
-                        .splitlines() if re.match(r"\s*\d+:", line)]
+        self.dynamic = values.output_of("readelf", "-Wd", path)
+        self.segments = values.output_of("readelf", "-Wl", path)
+        self.sections = values.output_of("readelf", "-WS", path)
+        table = values.output_of("readelf", "-W", "--dyn-syms", path)
+        self.symbols = [line.split() for line in table.splitlines() if re.match(r"\s*\d+:", line)]
 
     def tags(self, tag):
         return re.findall(rf"\({tag}\)\s+(?:.*: )?\[?([^\]\n]*)\]?", self.dynamic)
@@ -58,19 +63,20 @@ class Library:
         return {s[7].split("@")[0] for s in self.symbols if len(s) > 7 and s[6] == "UND"}
 
 
-def complaints(library, functions, release):
-    exported = library.defined()
+def complaints(library, functions, record, release):
+    exported = set(library.defined())
     for name in sorted(functions - {symbol.split("@")[0] for symbol in exported}):
         yield f"{name} is in the header, but not exported"
-    for symbol in exported:
-        name, _, node = symbol.partition("@@")
-        if name not in functions:
+    for symbol in sorted(exported):
+        if symbol.split("@")[0] not in functions:
             yield f"{symbol} is exported, but not in the header"
-        if node != NODE:
-            yield f"{symbol} is not of version {NODE}"
+    if gone := sorted(record.symbols - exported):
+        yield f"no longer exported: {', '.join(gone)}; {values.RENEW}"
+    if new := sorted(exported - record.symbols):
+        yield f"newly exported: {', '.join(new)}; {values.RENEW}"
 
-    if library.tags("SONAME") != [SONAME]:
-        yield f"the soname is {library.tags('SONAME')}, expected {SONAME}"
+    if library.tags("SONAME") != [record.soname]:
+        yield f"the soname is {library.tags('SONAME')}, expected {record.soname}; {values.RENEW}"
     for name in library.tags("NEEDED"):
         if not NEEDED.fullmatch(name):
             yield f"{name} is needed"
@@ -108,6 +114,7 @@ def main():
     parser.add_argument("--debug", action="store_true", help="assert() is allowed")
     parser.add_argument("library")
     parser.add_argument("header")
+    parser.add_argument("baseline")
     arguments = parser.parse_args()
     if not shutil.which("readelf"):
         print("there is no readelf here")
@@ -116,7 +123,8 @@ def main():
     if len(functions) < 30:
         print(f"{arguments.header} cannot be read: {len(functions)} functions")
         return 1
-    found = list(complaints(Library(arguments.library), functions, not arguments.debug))
+    found = list(complaints(Library(arguments.library), functions, Record(arguments.baseline),
+                            not arguments.debug))
     print("\n".join(found) or f"{len(functions)} functions, nothing else")
     return 1 if found else 0
 
