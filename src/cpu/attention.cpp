@@ -130,7 +130,6 @@ class Call {
     size_t key_scale_at() const { return keys_bytes_ + values_bytes_; }
     size_t value_scales_at() const { return key_scale_at() + cache_line; }
     void quantise_values(size_t head, char* packed, const Scratch& scratch) const;
-    void prefetch_queries(const Queries& queries, size_t first) const;
     void pack_queries(Queries& queries, const char* head, const Scratch& scratch) const;
     void begin(Queries& queries, size_t head, size_t first, size_t rows, const char* packed,
                const Scratch& scratch) const;
@@ -287,7 +286,6 @@ void Call::begin(Queries& queries, size_t head, size_t first, size_t rows, const
     queries.n_keys = queries.seen[queries.rows - 1];
     place(queries, scratch.get<char>(Scratch::queries));
     pack_queries(queries, packed, scratch);
-    prefetch_queries(queries, first + queries_together);
     std::fill_n(queries.results, queries.rows * ld_results_, 0.0f);
     std::fill_n(queries.greatest, queries.rows, -std::numeric_limits<float>::infinity());
     std::fill_n(queries.total, queries.rows, 0.0f);
@@ -306,15 +304,6 @@ void Call::place(Queries& queries, char* at) const {
     queries.p = at += queries_together * block_keys_ * sizeof(float);
     queries.part = reinterpret_cast<float*>(at += queries_together * ldp_);
     queries.results = queries.part + queries_together * ld_results_;
-}
-
-// Asks for the queries that come next, each of which lies on pages of its own.
-void Call::prefetch_queries(const Queries& queries, size_t first) const {
-    if (first >= shape_.q_len)
-        return;
-    prefetch_rows(row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, first),
-                  std::min(queries_together, shape_.q_len - first),
-                  shape_.head_dim * size_of(shape_.type), shape_.ldq * size_of(shape_.type));
 }
 
 void Call::pack_queries(Queries& queries, const char* head, const Scratch& scratch) const {

@@ -291,11 +291,9 @@ static const uint8_t halving[128] __attribute__((aligned(64))) = {
     138, 137, 136, 135, 135, 134, 133, 132, 132, 131, 130, 130, 129, 128,
 };
 
-/* The probabilities of `vectors` of 64 keys each, step by step side by side: one after the other,
- * their chains of dependent instructions would fill the scheduler. `vectors` is a constant wherever
- * this is expanded; `in` is for one vector. */
-static ALWAYS_INLINE void byte_probabilities(int kind, size_t vectors, const float* scores,
-                                             __mmask64 in, Scale scale, __m512i* p) {
+/* The probabilities of 64 keys, of which those in `in` count. */
+static ALWAYS_INLINE __m512i byte_probabilities(int kind, const float* scores, __mmask64 in,
+                                                Scale scale) {
     /* Packing works within quarters: fours of keys of one vector and of the next one take turns. */
     static const uint8_t order[64] __attribute__((aligned(64))) = {
         1,  3,  5,  7,  17, 19, 21, 23, 33,  35,  37,  39,  49,  51,  53,  55,
@@ -304,34 +302,27 @@ static ALWAYS_INLINE void byte_probabilities(int kind, size_t vectors, const flo
         73, 75, 77, 79, 89, 91, 93, 95, 105, 107, 109, 111, 121, 123, 125, 127,
     };
     const __mmask64 upper_bytes = 0xaaaaaaaaaaaaaaaa;
-    __m512 t[2 * 4];
-    __m512i n[2 * 2], m[2 * 2];
-    UNROLLED_FOR (size_t v = 0; v < 4 * vectors; v++)
-        t[v] = scores_of(kind & masked ? real : kind, scores + v * lanes,
-                         (__mmask16)(in >> (v % 4 * lanes)));
-    /* t = -log2(p / 255) in 128ths */
-    UNROLLED_FOR (size_t v = 0; v < 4 * vectors; v++)
-        t[v] = _mm512_fnmadd_ps(t[v], scale.factor, scale.base);
-    if (kind & masked) /* what is masked is at infinity */
-        UNROLLED_FOR (size_t v = 0; v < 4 * vectors; v++)
-            t[v] = _mm512_min_ps(t[v], all(0xffff));
-    UNROLLED_FOR (size_t v = 0; v < 2 * vectors; v++)
-        n[v] = _mm512_packus_epi32(_mm512_cvtps_epi32(t[2 * v]), _mm512_cvtps_epi32(t[2 * v + 1]));
+    __m512i t[4], m[2];
+    UNROLLED_FOR (size_t v = 0; v < 4; v++) {
+        const __mmask16 mask = (__mmask16)(in >> v * lanes);
+        const __m512 x = scores_of(kind & masked ? real : kind, scores + v * lanes, mask);
+        /* -log2(p / 255) in 128ths */
+        __m512 exponent = _mm512_fnmadd_ps(x, scale.factor, scale.base);
+        if (kind & masked) /* what is masked is at infinity */
+            exponent = _mm512_min_ps(exponent, all(0xffff));
+        t[v] = _mm512_cvtps_epi32(exponent);
+    }
     /* 2^-t is the 128th from the table, halved as often as the upper bits say. It stands in the
      * upper byte, and 128 makes halves round up. */
-    UNROLLED_FOR (size_t v = 0; v < 2 * vectors; v++)
-        m[v] = _mm512_slli_epi16(n[v], 8);
-    UNROLLED_FOR (size_t v = 0; v < 2 * vectors; v++)
-        n[v] = _mm512_srli_epi16(n[v], 7);
-    UNROLLED_FOR (size_t v = 0; v < 2 * vectors; v++)
-        m[v] = _mm512_maskz_permutex2var_epi8(upper_bytes, _mm512_load_si512(halving), m[v],
-                                              _mm512_load_si512(halving + 64));
-    UNROLLED_FOR (size_t v = 0; v < 2 * vectors; v++)
-        m[v] = _mm512_srlv_epi16(m[v], n[v]);
-    UNROLLED_FOR (size_t v = 0; v < 2 * vectors; v++)
-        m[v] = _mm512_add_epi16(m[v], _mm512_set1_epi16(128));
-    UNROLLED_FOR (size_t v = 0; v < vectors; v++)
-        p[v] = _mm512_permutex2var_epi8(m[2 * v], _mm512_load_si512(order), m[2 * v + 1]);
+    UNROLLED_FOR (size_t v = 0; v < 2; v++) {
+        const __m512i n = _mm512_packus_epi32(t[2 * v], t[2 * v + 1]);
+        const __m512i whole = _mm512_maskz_permutex2var_epi8(
+            upper_bytes, _mm512_load_si512(halving), _mm512_slli_epi16(n, 8),
+            _mm512_load_si512(halving + 64));
+        m[v] = _mm512_add_epi16(_mm512_srlv_epi16(whole, _mm512_srli_epi16(n, 7)),
+                                _mm512_set1_epi16(128));
+    }
+    return _mm512_permutex2var_epi8(m[0], _mm512_load_si512(order), m[1]);
 }
 
 #else
@@ -354,20 +345,16 @@ static ALWAYS_INLINE __m512i byte_exponential(int kind, const float* scores, __m
     return _mm512_cvtps_epi32(_mm512_castsi512_ps(with_exponent(p, shifted)));
 }
 
-/* The probabilities of `vectors` of 64 keys each. Packing works within quarters, which puts fours
- * of bytes out of order. */
-static ALWAYS_INLINE void byte_probabilities(int kind, size_t vectors, const float* scores,
-                                             __mmask64 in, Scale scale, __m512i* p) {
+/* The probabilities of 64 keys, of which those in `in` count. Packing works within quarters, which
+ * puts fours of bytes out of order. */
+static ALWAYS_INLINE __m512i byte_probabilities(int kind, const float* scores, __mmask64 in,
+                                                Scale scale) {
     const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    UNROLLED_FOR (size_t v = 0; v < vectors; v++, scores += 4 * lanes) {
-        __m512i e[4];
-        UNROLLED_FOR (size_t i = 0; i < 4; i++)
-            e[i] =
-                byte_exponential(kind, scores + i * lanes, (__mmask16)(in >> (i * lanes)), scale);
-        p[v] =
-            _mm512_permutexvar_epi32(order, _mm512_packus_epi16(_mm512_packus_epi32(e[0], e[1]),
-                                                                _mm512_packus_epi32(e[2], e[3])));
-    }
+    __m512i e[4];
+    UNROLLED_FOR (size_t v = 0; v < 4; v++)
+        e[v] = byte_exponential(kind, scores + v * lanes, (__mmask16)(in >> v * lanes), scale);
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(_mm512_packus_epi32(e[0], e[1]),
+                                                               _mm512_packus_epi32(e[2], e[3])));
 }
 
 #endif
@@ -394,21 +381,19 @@ static ALWAYS_INLINE __m512i soften_row_u8(const npuenc_scores* block, int kind,
     uint8_t* p = (uint8_t*)block->p + row * block->ldp;
     const Scale scale = byte_scale(rows, row, byte_unit);
     const __m512i zero = _mm512_setzero_si512();
-    __m512i total = zero, bytes[2];
+    __m512i total = zero;
     size_t i = 0;
-    for (; i + 2 * step <= n; i += 2 * step) {
-        byte_probabilities(kind, 2, scores + i, ~(__mmask64)0, scale, bytes);
-        UNROLLED_FOR (size_t v = 0; v < 2; v++) {
-            _mm512_storeu_si512(p + i + v * step, bytes[v]);
-            total = _mm512_add_epi64(total, _mm512_sad_epu8(bytes[v], zero));
-        }
+    for (; i + step <= n; i += step) {
+        const __m512i bytes = byte_probabilities(kind, scores + i, ~(__mmask64)0, scale);
+        _mm512_storeu_si512(p + i, bytes);
+        total = _mm512_add_epi64(total, _mm512_sad_epu8(bytes, zero));
     }
     for (; i < block->keys; i += step) {
         const __mmask64 in = i < n ? first_bytes(n - i) : 0;
-        byte_probabilities(kind, 1, scores + i, in, scale, bytes);
-        bytes[0] = _mm512_maskz_mov_epi8(in, bytes[0]);
-        _mm512_mask_storeu_epi8(p + i, first_bytes(block->keys - i), bytes[0]);
-        total = _mm512_add_epi64(total, _mm512_sad_epu8(bytes[0], zero));
+        const __m512i bytes =
+            _mm512_maskz_mov_epi8(in, byte_probabilities(kind, scores + i, in, scale));
+        _mm512_mask_storeu_epi8(p + i, first_bytes(block->keys - i), bytes);
+        total = _mm512_add_epi64(total, _mm512_sad_epu8(bytes, zero));
     }
     return total;
 }
