@@ -20,6 +20,8 @@ typedef struct Row {
 } Row;
 
 enum { most_columns = 2048 };
+/* At once, of several rows. */
+enum { most_quantised = 3000 };
 
 static Row row_new(void) {
     return (Row){0, NULL, guarded_new(most_columns * sizeof(float))};
@@ -243,7 +245,7 @@ static float quantise(size_t n, const float* x, int8_t* out) {
 
 static void expect_quantised(Check* check, const char* what, size_t n, const float* x,
                              size_t stride, const int8_t* out, float scale) {
-    static int8_t expected[most_columns];
+    static int8_t expected[most_quantised];
     const float expected_scale = quantise(n, x, expected);
     if (bits_of(scale) != bits_of(expected_scale))
         fail(check, "%s, n %zu: scale %a instead of %a", what, n, scale, expected_scale);
@@ -315,7 +317,7 @@ static void check_quantise(Check* check, int of_bf16) {
 
 /* Several rows, which have one scale. */
 static void check_quantise_rows(Check* check, int of_bf16) {
-    enum { most_n = 150, most_gap = 20, most_rows = 20 };
+    enum { most_n = 150, most_gap = 20, most_rows = most_quantised / most_n };
     const size_t size = of_bf16 ? sizeof(uint16_t) : sizeof(float);
     Guarded in = guarded_new(most_rows * (most_n + most_gap) * sizeof(float));
     Guarded memory = guarded_new(most_rows * most_n);
