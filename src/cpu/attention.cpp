@@ -27,10 +27,6 @@ constexpr size_t packed_bytes = size_t{16} << 20;
 // Values converted at a time while they are packed; a multiple of every k_group.
 constexpr size_t staged_positions = 256;
 
-size_t size_of(npuenc_dtype type) {
-    return type == NPUENC_F32 ? 4 : type == NPUENC_BF16 ? 2 : 1;
-}
-
 // How many keys, from the first, a query may see.
 class Visible {
   public:
@@ -124,7 +120,7 @@ class Call {
     const char* row(const char* base, size_t stride, size_t ld, size_t item, size_t head,
                     size_t position) const {
         const size_t element = item * stride + position * ld + head * shape_.head_dim;
-        return base + element * size_of(shape_.type);
+        return base + element * element_size(shape_.type);
     }
     float quantise(size_t rows, const char* x, size_t ld, int8_t* out) const;
     size_t key_scale_at() const { return keys_bytes_ + values_bytes_; }
@@ -188,7 +184,7 @@ void Call::pack_keys(size_t head, char* packed, const Scratch& scratch) const {
     const size_t item = head / shape_.n_head, nr = score_gemm_.nr, head_dim = shape_.head_dim;
     const size_t n = visible_.of_item(item);
     const char* keys = row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, 0);
-    size_t ld = shape_.ldk, size = size_of(shape_.type);
+    size_t ld = shape_.ldk, size = element_size(shape_.type);
     if (quantises()) {
         auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         *reinterpret_cast<float*>(packed + key_scale_at()) = quantise(n, keys, ld, narrow);
@@ -241,7 +237,7 @@ void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const 
         return row(v_, shape_.stride_v, shape_.ldv, item, head % shape_.n_head, i);
     };
     if (shape_.type != NPUENC_S8) {
-        pack(0, n, at(0), shape_.ldv, size_of(shape_.type));
+        pack(0, n, at(0), shape_.ldv, element_size(shape_.type));
         return;
     }
     // An int8 is a bf16, exactly.
@@ -425,7 +421,7 @@ void Call::write(const Queries& queries) const {
     finish.row_scale = scale;
     char* out = out_ + (queries.item * shape_.stride_o + queries.first * shape_.ldo +
                         queries.head * shape_.head_dim) *
-                           size_of(shape_.type);
+                           element_size(shape_.type);
     const bool s8 = shape_.type == NPUENC_S8;
     finish.type = shape_.type == NPUENC_BF16 ? npuenc_float_bf16 : npuenc_float_f32;
     finish.y = s8 ? static_cast<void*>(queries.results) : out;

@@ -9,10 +9,6 @@ namespace npuenc {
 
 namespace {
 
-size_t size_of(npuenc_dtype type) {
-    return type == NPUENC_F32 ? 4 : 2;
-}
-
 npuenc_float float_of(npuenc_dtype type) {
     return type == NPUENC_BF16  ? npuenc_float_bf16
            : type == NPUENC_F16 ? npuenc_float_f16
@@ -39,11 +35,12 @@ class Input {
     // Whether rows of x are packed rows already, and lie so that those of a tile do not fall on the
     // same few sets of the cache.
     bool is_packed() const {
-        return packing_copies() && !shape_.norm.weight && size_of(shape_.x_type) == gemm_.a_size &&
-               shape_.x_type != NPUENC_F16 && stride() % (2 * cache_line) == cache_line;
+        return packing_copies() && !shape_.norm.weight &&
+               element_size(shape_.x_type) == gemm_.a_size && shape_.x_type != NPUENC_F16 &&
+               stride() % (2 * cache_line) == cache_line;
     }
-    const char* row(size_t i) const { return static_cast<const char*>(at(i)); }
-    size_t stride() const { return shape_.ldx * size_of(shape_.x_type); }
+    const char* at(size_t row) const { return x_ + row * stride(); }
+    size_t stride() const { return shape_.ldx * element_size(shape_.x_type); }
 
     // Packs one row. int8: quantises it, and returns its scale.
     float pack(size_t row, const Scratch& scratch, void* packed) const {
@@ -66,7 +63,6 @@ class Input {
         return precision_ != NPUENC_PRECISION_INT8 && gemm_.a_size == size &&
                n_ % gemm_.k_group == 0;
     }
-    const void* at(size_t row) const { return x_ + row * stride(); }
 
     // The values themselves where they are f32 already, else in scratch memory.
     const float* values(size_t row, const Scratch& scratch) const {
@@ -119,7 +115,7 @@ class Input {
         auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         const float scale = shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
                                 ? kernels_.rows.quantise_bf16(
-                                      1, n_, static_cast<const uint16_t*>(at(row)), 0, narrow)
+                                      1, n_, reinterpret_cast<const uint16_t*>(at(row)), 0, narrow)
                                 : kernels_.rows.quantise_f32(1, n_, f32(row, scratch), 0, narrow);
         gemm_.pack_a(n_, narrow, packed);
         return scale;
@@ -201,7 +197,7 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         float* scales = scratch.get<float>(Scratch::row_scales);
         Block block = {part.rows, part.first_col, part.end_col, k, packed, lda, weight->panels()};
         if (input.is_packed()) {
-            block.a = input.row(part.first_row);
+            block.a = input.at(part.first_row);
             block.lda = input.stride();
         } else {
             for (size_t row = 0; row < part.rows; ++row)

@@ -12,10 +12,6 @@ namespace {
 // Of B packed at a time.
 constexpr size_t packed_bytes = size_t{16} << 20;
 
-size_t size_of(npuenc_dtype type) {
-    return type == NPUENC_S8 ? 1 : type == NPUENC_BF16 ? 2 : 4;
-}
-
 struct Operands {
     const Matmul& shape;
     const char *a, *b;
@@ -45,8 +41,8 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
                                static_cast<const char*>(a),
                                static_cast<const char*>(b),
                                static_cast<char*>(c),
-                               size_of(shape.a_type),
-                               size_of(shape.c_type)};
+                               element_size(shape.a_type),
+                               element_size(shape.c_type)};
     // As many columns as fit; then, if these are all, as many items of the batch as fit.
     const size_t stride = panel_stride(gemm, shape.k);
     const size_t n_panels = ceil_div(shape.n, gemm.nr);

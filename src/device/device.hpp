@@ -19,6 +19,11 @@
 
 namespace npuenc {
 
+// In bytes.
+inline size_t element_size(npuenc_dtype type) {
+    return type == NPUENC_S8 ? 1 : type == NPUENC_BF16 || type == NPUENC_F16 ? 2 : 4;
+}
+
 // c[i] = a[i] b[i]; leading dimensions and strides in elements, all filled in.
 struct Matmul {
     npuenc_dtype a_type, b_type, c_type;

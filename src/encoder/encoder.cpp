@@ -17,10 +17,6 @@ float mel_floor(float maximum) {
     return std::max(maximum - 2.0f, -1.5f);
 }
 
-size_t element_size(npuenc_dtype type) {
-    return type == NPUENC_F32 ? 4 : 2;
-}
-
 // The most that row_length adds.
 constexpr size_t row_gap = 2 * cache_line / sizeof(uint16_t);
 

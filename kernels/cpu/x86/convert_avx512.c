@@ -5,14 +5,11 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/x86/vector_avx512.h"
 
-enum { lanes = 16, to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
+enum { to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
 
-static inline __mmask16 first(size_t n) {
-    return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
-}
-
-static inline __m512i all(int32_t value) {
+static inline __m512i all_s32(int32_t value) {
     return _mm512_set1_epi32(value);
 }
 
@@ -22,11 +19,11 @@ static void f32_to_bf16(size_t n, const float* in, uint16_t* out) {
         const __m512 value = _mm512_maskz_loadu_ps(mask, in + i);
         const __m512i bits = _mm512_castps_si512(value);
         const __m512i top = _mm512_srli_epi32(bits, 16);
-        const __m512i odd = _mm512_and_si512(top, all(1));
+        const __m512i odd = _mm512_and_si512(top, all_s32(1));
         const __m512i nearest =
-            _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, all(0x7fff))), 16);
+            _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, all_s32(0x7fff))), 16);
         const __mmask16 is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-        const __m512i result = _mm512_mask_or_epi32(nearest, is_nan, top, all(0x40));
+        const __m512i result = _mm512_mask_or_epi32(nearest, is_nan, top, all_s32(0x40));
         _mm256_mask_storeu_epi16(out + i, mask, _mm512_cvtepi32_epi16(result));
     }
 }
@@ -38,7 +35,7 @@ static void bf16_to_f32(size_t n, const uint16_t* in, float* out) {
             _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in + i)), 16);
         const __m512 value = _mm512_castsi512_ps(bits);
         const __mmask16 is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-        const __m512i result = _mm512_mask_or_epi32(bits, is_nan, bits, all(1 << 22));
+        const __m512i result = _mm512_mask_or_epi32(bits, is_nan, bits, all_s32(1 << 22));
         _mm512_mask_storeu_epi32(out + i, mask, result);
     }
 }
@@ -90,8 +87,8 @@ static void s8_to_f32(size_t n, const int8_t* in, float scale, float* out) {
 static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_point, int8_t* out) {
     const int32_t zero_limit = 1 << 21;
     const __m512 limit = _mm512_set1_ps(0x1p22f);
-    const __m512i zero =
-        _mm512_min_epi32(_mm512_max_epi32(all(zero_point), all(-zero_limit)), all(zero_limit));
+    const __m512i zero = _mm512_min_epi32(
+        _mm512_max_epi32(all_s32(zero_point), all_s32(-zero_limit)), all_s32(zero_limit));
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512 value = _mm512_mul_ps(

@@ -8,24 +8,9 @@
 
 #include "kernels/cpu/approximation.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/x86/vector_avx2.h"
 
-enum { lanes = 8, to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static inline __m256i first(size_t n) {
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < lanes ? (int)n : lanes), index);
-}
-
-/* Up to a vector from a row that has `left` elements left; zeros beyond. */
-static inline __m256 load(const float* x, size_t left) {
-    return left >= lanes ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, first(left));
-}
-
-static inline __m256 all(float value) {
-    return _mm256_set1_ps(value);
-}
+enum { to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
 
 /* y (1/2 + h). Of a number and a NaN, min and max give the second: NaN passes. */
 static inline __m256 gelu_with(__m256 y, __m256 h) {
@@ -86,7 +71,8 @@ static inline void store_16(uint16_t* at, size_t left, __m128i v) {
     }
 }
 
-static inline void store(const npuenc_finish* how, size_t row, size_t col, size_t left, __m256 y) {
+static inline void store_row(const npuenc_finish* how, size_t row, size_t col, size_t left,
+                             __m256 y) {
     const size_t i = row * how->ldy + col;
     switch (how->type) {
     case npuenc_float_f32:
@@ -127,7 +113,7 @@ static ALWAYS_INLINE void finish_columns(int of_s32, npuenc_gelu gelu, size_t ro
             y = gelu_bf16_of(y);
         if (how->addend)
             y = _mm256_add_ps(y, load(how->addend + row * how->ld_addend + col, left));
-        store(how, row, col, left, y);
+        store_row(how, row, col, left, y);
     }
 }
 
@@ -141,35 +127,7 @@ static ALWAYS_INLINE void finish(int of_s32, npuenc_gelu gelu, size_t rows, size
         finish_columns(of_s32, gelu, rows, col, cols - col, sums, ld, &parts);
 }
 
-static void finish_f32(size_t rows, size_t cols, const float* sums, size_t ld,
-                       const npuenc_finish* how) {
-    switch (how->gelu) {
-    case npuenc_gelu_none:
-        finish(0, npuenc_gelu_none, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_f32:
-        finish(0, npuenc_gelu_f32, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_bf16:
-        finish(0, npuenc_gelu_bf16, rows, cols, sums, ld, how);
-        break;
-    }
-}
-
-static void finish_s32(size_t rows, size_t cols, const int32_t* sums, size_t ld,
-                       const npuenc_finish* how) {
-    switch (how->gelu) {
-    case npuenc_gelu_none:
-        finish(1, npuenc_gelu_none, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_f32:
-        finish(1, npuenc_gelu_f32, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_bf16:
-        finish(1, npuenc_gelu_bf16, rows, cols, sums, ld, how);
-        break;
-    }
-}
+#include "kernels/cpu/x86/finish_sums.h"
 
 void npuenc_finish_sums_init_avx2(npuenc_finish_sums* family) {
     *family = (npuenc_finish_sums){finish_f32, finish_s32};

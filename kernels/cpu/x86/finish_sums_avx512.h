@@ -14,14 +14,9 @@
 #include "kernels/cpu/approximation.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/x86/unroll.h"
+#include "kernels/cpu/x86/vector_avx512.h"
 
-enum { lanes = 16, to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static inline __m512 all(float value) {
-    return _mm512_set1_ps(value);
-}
+enum { to_nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
 
 /* y (1/2 + h). Of a number and a NaN, min and max give the second: NaN passes. */
 static inline __m512 gelu_with(__m512 y, __m512 h) {
@@ -130,34 +125,6 @@ static ALWAYS_INLINE void finish(int of_s32, npuenc_gelu gelu, size_t rows, size
     }
 }
 
-static void finish_f32(size_t rows, size_t cols, const float* sums, size_t ld,
-                       const npuenc_finish* how) {
-    switch (how->gelu) {
-    case npuenc_gelu_none:
-        finish(0, npuenc_gelu_none, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_f32:
-        finish(0, npuenc_gelu_f32, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_bf16:
-        finish(0, npuenc_gelu_bf16, rows, cols, sums, ld, how);
-        break;
-    }
-}
-
-static void finish_s32(size_t rows, size_t cols, const int32_t* sums, size_t ld,
-                       const npuenc_finish* how) {
-    switch (how->gelu) {
-    case npuenc_gelu_none:
-        finish(1, npuenc_gelu_none, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_f32:
-        finish(1, npuenc_gelu_f32, rows, cols, sums, ld, how);
-        break;
-    case npuenc_gelu_bf16:
-        finish(1, npuenc_gelu_bf16, rows, cols, sums, ld, how);
-        break;
-    }
-}
+#include "kernels/cpu/x86/finish_sums.h"
 
 #endif /* NPUENC_KERNELS_FINISH_SUMS_AVX512_H */

@@ -20,14 +20,9 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/x86/unroll.h"
+#include "kernels/cpu/x86/vector_avx512.h"
 
-enum { mr = 12, nr = 32, lanes = 16, group_bytes = 4, vector_bytes = 64 };
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static inline __mmask16 first(size_t n) {
-    return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
-}
+enum { mr = 12, nr = 32, group_bytes = 4, vector_bytes = 64 };
 
 /* Four groups of up to sixteen columns, each of whose rows of `bytes` <= 16 bytes are read:
  * out[group][column]. Each quarter of a vector is loaded from a row of its own, which leaves a

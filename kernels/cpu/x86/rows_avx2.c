@@ -14,51 +14,16 @@
 #include "kernels/cpu/approximation.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/x86/unroll.h"
+#include "kernels/cpu/x86/vector_avx2.h"
 
 enum {
-    lanes = 8,
     sums = 4, /* vectors side by side in a reduction, for the latency of an addition */
     block = sums * lanes
 };
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static inline __m256i first(size_t n) {
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < lanes ? (int)n : lanes), index);
-}
-
-/* Up to a vector from or to a row that has `left` elements left; zeros beyond. */
-static inline __m256 load(const float* x, size_t left) {
-    return left >= lanes ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, first(left));
-}
-
-static inline void store(float* x, size_t left, __m256 v) {
-    if (left >= lanes)
-        _mm256_storeu_ps(x, v);
-    else
-        _mm256_maskstore_ps(x, first(left), v);
-}
-
 /* Zeros beyond what is left. */
 static inline __m256 keep(__m256 v, size_t left) {
     return left >= lanes ? v : _mm256_and_ps(v, _mm256_castsi256_ps(first(left)));
-}
-
-static inline __m256 all(float value) {
-    return _mm256_set1_ps(value);
-}
-
-static inline float sum_of(__m256 v) {
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-static inline float greatest_of(__m256 v) {
-    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
 static inline __m256 add_four(const __m256 v[sums]) {

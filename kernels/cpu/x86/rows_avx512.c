@@ -11,23 +11,13 @@
 #include "kernels/cpu/approximation.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/x86/unroll.h"
+#include "kernels/cpu/x86/vector_avx512.h"
 
 enum {
-    lanes = 16,
     sums = 4, /* vectors side by side in a reduction, for the latency of an addition */
     block = sums * lanes,
     wide = 2 * lanes /* bf16 in a vector */
 };
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static inline __mmask16 first(size_t n) {
-    return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
-}
-
-static inline __m512 all(float value) {
-    return _mm512_set1_ps(value);
-}
 
 static inline float sum_of(__m512 v) {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));

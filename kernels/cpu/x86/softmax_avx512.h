@@ -14,18 +14,7 @@
 #include "kernels/cpu/approximation.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/x86/unroll.h"
-
-enum { lanes = 16 };
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static inline __mmask16 first(size_t n) {
-    return n >= lanes ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
-}
-
-static inline __m512 all(float value) {
-    return _mm512_set1_ps(value);
-}
+#include "kernels/cpu/x86/vector_avx512.h"
 
 /* Vectors are reduced four at a time. */
 enum { together = 4 };
