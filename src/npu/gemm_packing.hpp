@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// Matrices into the order in which the array reads them, and its result back.
+//
+// A tile of A, in the order of its bytes: rows in eights, K in eights, then 8 rows of 8 values (two
+// micro-tiles of 4 x 8). A tile of B: a header, then columns in sixteens, K in eights, micro-tiles
+// of 8 x 8 (int8) or 8 x 4 (bf16), each by rows of K. A tile of C: rows in eights, columns in
+// sixteens, micro-tile columns of 8 (int8 operands) or 4 (bf16), then 8 rows. Edges are filled with
+// zeros.
+//
+// bf16 values are uint16_t. Results do not depend on the number of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "device/parallel.hpp"
+#include "npu/gemm_tiling.hpp"
+
+namespace npuenc {
+
+// A [m][k], rows `lda` elements apart, into the tiling's a_bytes().
+void pack_a(const GemmTiling& tiling, const void* a, size_t lda, void* packed, Parallel& threads);
+
+enum class BLayout {
+    k_by_n, // B [k][n]
+    n_by_k, // B transposed, as the weight of a linear layer is stored
+};
+
+// B, rows `ldb` elements apart, into the tiling's b_bytes(): the same for every M. An int8 result
+// is sum / 2^right_shift, 0 to 31; of other results the shift is 0. Throws Error E_INVALID else.
+void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
+            unsigned right_shift, void* packed, Parallel& threads);
+
+// The tiling's c_bytes() into C [m][n], rows `ldc` elements apart.
+void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc, Parallel& threads);
+
+} // namespace npuenc

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// How a product is cut for the array of 4 x 4 cores, and what lies where in its three buffers.
+//
+// The array computes C in groups of 256 x 256: core (column c, row r) has the tile of rows 64 r and
+// columns 64 c of its group, and keeps its sums from the first tile along K to the last. The shim
+// of column i streams A for the cores of row i and B for the cores of column i, tile by tile; each
+// tile of C comes down its own column. The operand with fewer groups is streamed as a whole for
+// each group of the other; of that one each strip along K is replayed, by a chain of descriptors,
+// for each group of the first.
+//
+// Buffers, all zero where the matrix has ended:
+//   A [row of cores][group of rows][tile of K][a_message]
+//   B [column of cores][group of columns][tile of K][b_message]
+//   C [column of cores][half][output group in order of computation][chunk][core of the half][chunk]
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include <npuenc/npuenc.h>
+
+namespace npuenc {
+
+constexpr size_t array_cores = 4; // rows of cores, and columns
+constexpr size_t core_tile = 64;  // rows and columns of C on one core
+constexpr size_t output_group = array_cores * core_tile;
+
+// What is built into an overlay's programs.
+struct GemmOverlay {
+    const char* name;
+    npuenc_dtype operand_type, result_type;
+    size_t k_tile;    // along K
+    size_t a_message; // bytes of a tile of A
+    size_t b_header;  // bytes that go before a tile of B and say where along K it is
+    size_t b_message; // with the header
+    size_t c_chunk;   // bytes; a tile of C is two chunks, of 32 rows each
+};
+
+constexpr size_t c_chunks = 2;
+
+inline constexpr GemmOverlay gemm_s8_s32{"gemm_s8_s32", NPUENC_S8, NPUENC_S32, 64,
+                                         4096,          32,        4128,       8192};
+inline constexpr GemmOverlay gemm_s8_s8{"gemm_s8_s8", NPUENC_S8, NPUENC_S8, 64,
+                                        4096,         32,        4128,      2048};
+inline constexpr GemmOverlay gemm_bf16_f32{
+    "gemm_bf16_f32", NPUENC_BF16, NPUENC_F32, 32, 4096, 32, 4128, 8192};
+
+// What one product costs the host and the controller.
+struct GemmCost {
+    uint64_t submissions, synchronisations; // of the host with the device
+    uint64_t pushes, operations;            // of the instruction stream
+    uint64_t bytes_to_device, bytes_from_device;
+};
+
+class GemmTiling {
+  public:
+    // So long a chain of descriptors keeps the stream within 80 operations.
+    static constexpr size_t max_chain = 9;
+    // A descriptor's iterations count the groups of the operand whose strips are replayed,
+    static constexpr size_t max_groups = 64;
+    // and their step, of at most 2^20 words, reaches over a strip: of B, the longer one.
+    static constexpr size_t max_k_tiles = 1016;
+
+    // C [m][n] = A [m][k] B [k][n]. Throws Error E_INVALID where one of them is 0 and
+    // E_UNSUPPORTED where the product has to be cut before it comes here: m or n above 16384 or
+    // both above 2304, k above 65024 (int8) or 32512 (bf16); and for an overlay whose messages are
+    // not those of the three above.
+    GemmTiling(const GemmOverlay& overlay, size_t m, size_t n, size_t k);
+
+    const GemmOverlay& overlay() const { return overlay_; }
+    size_t m() const { return m_; }
+    size_t n() const { return n_; }
+    size_t k() const { return k_; }
+
+    size_t m_groups() const { return m_groups_; }
+    size_t n_groups() const { return n_groups_; }
+    size_t k_tiles() const { return k_tiles_; }
+    size_t output_groups() const { return m_groups_ * n_groups_; }
+
+    // Strips of A are replayed for each group of columns and B is streamed as a whole for each
+    // group of rows; or the other way round.
+    bool replays_a() const { return n_groups_ <= m_groups_; }
+
+    // The place of a group of C in the order of computation.
+    size_t output_index(size_t m_group, size_t n_group) const {
+        return replays_a() ? m_group * n_groups_ + n_group : n_group * m_groups_ + m_group;
+    }
+
+    // A strip: all tiles of K for one row (column) of cores in one group.
+    size_t a_strip() const { return k_tiles_ * overlay_.a_message; }
+    size_t b_strip() const { return k_tiles_ * overlay_.b_message; }
+
+    // Bytes of the buffers. Those of A and B depend on M and K, and on N and K, alone.
+    size_t a_bytes() const { return array_cores * m_groups_ * a_strip(); }
+    size_t b_bytes() const { return array_cores * n_groups_ * b_strip(); }
+    size_t c_bytes() const { return array_cores * 2 * c_half(); }
+
+    // Where things begin in their buffers.
+    size_t a_offset(size_t core_row, size_t m_group) const {
+        return (core_row * m_groups_ + m_group) * a_strip();
+    }
+    size_t b_offset(size_t core_column, size_t n_group) const {
+        return (core_column * n_groups_ + n_group) * b_strip();
+    }
+    size_t c_half() const { return output_groups() * c_chunks * 2 * overlay_.c_chunk; }
+    size_t c_offset(size_t core_column, size_t core_row, size_t output_index, size_t chunk) const {
+        return (core_column * 2 + core_row / 2) * c_half() +
+               ((output_index * c_chunks + chunk) * 2 + core_row % 2) * overlay_.c_chunk;
+    }
+
+    // Of the instruction stream: in each column one block of descriptors, an address for each
+    // descriptor, two token receivers and four pushes; at the end one wait for each output channel.
+    size_t chain() const { return std::min(m_groups_, n_groups_); }
+    size_t descriptors() const { return 2 + 1 + chain(); } // of one column: C, one whole, the chain
+    size_t pushes() const { return array_cores * 4; }
+    size_t operations() const { return array_cores * (1 + descriptors() + 2 + 4) + 2; }
+
+    GemmCost cost() const;
+
+  private:
+    GemmOverlay overlay_;
+    size_t m_, n_, k_;
+    size_t m_groups_, n_groups_, k_tiles_;
+};
+
+} // namespace npuenc
