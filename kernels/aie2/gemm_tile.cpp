@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include "kernels/aie2/gemm_tile.hpp"
+
+#include <stdexcept>
+
+#include "kernels/aie2/program/mnemonics.hpp"
+
+namespace npuenc::aie2::gemm {
+namespace {
+
+// Registers of the tile loop itself.
+constexpr const char* minus_one = "r0"; // what an acquire adds to a lock
+constexpr const char* one = "r1";       // what a release adds; and the header's bit 0
+constexpr const char* two = "r2";       // the header's bit 1
+constexpr const char* header = "r3";
+constexpr const char* last_tile = "r6"; // not zero in the last tile
+constexpr const char* shift_count = "r7";
+constexpr const char* a_address = "r8"; // of the next tile's buffers
+constexpr const char* b_address = "r9";
+constexpr const char* a_other = "r10"; // of those of the tile after it
+constexpr const char* b_other = "r11";
+constexpr const char* spare = "r12";
+constexpr const char* header_pointer = "p5";
+
+constexpr int round_to_even = 12;
+constexpr int saturate = 1;
+
+// From the rules of timing: a lock operation behaves at issue + 1, a load or store touches memory
+// at issue + 4 (a store of shifted sums later), and lock operations share a unit for four cycles.
+// Which buffer a lock protects does not count: hardware does not say that it does.
+constexpr int acquire_to_access = 4;
+constexpr int access_to_release = 4;
+constexpr int between_locks = 4;
+
+// The program is cut where the tile has become periodic: block 0 stores its first sums.
+constexpr int steady = block_cycles + 1;
+constexpr int loop_count = row_pairs - 1;
+constexpr int loop_end = steady + loop_count * row_pair_cycles;
+// Before that the two passes part: the jump, its delay slots, and six bundles that set up the loop.
+constexpr int entry = steady - 6;
+constexpr int branch = entry - 1 - delay_slots;
+
+// Before the first MAC. The header is there after 7 cycles, and has to configure that MAC; it is
+// read where no sums are loaded.
+constexpr int read_header = -11;
+constexpr int have_header = read_header + 7;
+constexpr int acquire_a = read_header - acquire_to_access;
+constexpr int acquire_b = acquire_a - between_locks;
+constexpr int tile_begin = -40; // sums are loaded from here on
+
+void swap(Timeline& timeline, int cycle, const char* a, const char* b) {
+    timeline.at(cycle, mov(spare, a));
+    timeline.at(cycle + 1, mov(a, b));
+    timeline.at(cycle + 2, mov(b, spare));
+}
+
+enum class Pass {
+    accumulate, // sums are loaded and stored
+    finish,     // the last tile: results go to OUT
+};
+
+// All of a tile but what depends on its place in the program: jumps, the lock of OUT, releases.
+Timeline tile(const Kernel& kernel, Pass pass) {
+    Timeline timeline;
+
+    timeline.at(acquire_b, acquire(b_full, minus_one));
+    timeline.at(acquire_a, acquire(a_full, minus_one));
+    timeline.at(acquire_b - 1, mov(header_pointer, b_address));
+    timeline.at(acquire_b, mov(a_pointer, a_address));
+    timeline.at(acquire_b + 1, mov(b_pointer, b_address));
+    swap(timeline, acquire_b + 2, b_address, b_other);
+    swap(timeline, acquire_b + 5, a_address, a_other);
+
+    timeline.at(read_header, lda_after(header, header_pointer, 4));
+    timeline.at(read_header + 1, paddb(b_pointer, header_bytes));
+    timeline.at(have_header, and_(first_configuration, header, one));
+    timeline.at(have_header + 1, add(first_configuration, first_configuration, configuration));
+    timeline.at(have_header + 2, and_(last_tile, header, two));
+    if (kernel.shifts()) {
+        timeline.at(read_header + 2, lda_after(shift_count, header_pointer, 4));
+        timeline.at(have_header + 3, mov(shift, shift_count));
+    }
+
+    for (int block = 0; block < blocks; ++block) {
+        const int start = block * block_cycles;
+        kernel.load_sums(timeline, block, start);
+        kernel.multiply(timeline, block, start);
+        if (pass == Pass::finish)
+            kernel.store_results(timeline, block, start);
+        else if (block < blocks - 1) // the next tile stores the last block's
+            kernel.store_sums(timeline, block, start);
+    }
+    return timeline;
+}
+
+void set_up_loop(Timeline& timeline, Program::Label start, Program::Label end) {
+    timeline.at(entry + 1, movxm_target("LS"), start);
+    timeline.at(entry + 2, movxm_target("LE"), end);
+    timeline.at(entry + 3, movxm("LC", loop_count));
+}
+
+// Row pairs 0 to 6; the last one is the epilogue.
+void emit_loop(const Timeline& timeline, Program& program, Program::Label start,
+               Program::Label end) {
+    for (int i = 1; i < loop_count; ++i)
+        if (!timeline.same(steady, steady + i * row_pair_cycles, row_pair_cycles))
+            throw std::logic_error("row pairs differ");
+    program.place(start);
+    timeline.emit(program, steady, steady + row_pair_cycles - 1);
+    program.place(end);
+    timeline.emit(program, steady + row_pair_cycles - 1, steady + row_pair_cycles);
+}
+
+void emit_setup(const Kernel& kernel, Program& program) {
+    program.emit({movxm(a_address, a_buffers[0])});
+    program.emit({movxm(b_address, b_buffers[0])});
+    program.emit({movxm(a_other, a_buffers[1])});
+    program.emit({movxm(b_other, b_buffers[1])});
+    program.emit({movxm(sums_load_pointer, sums_buffer)});
+    program.emit({movxm(sums_store_pointer, sums_buffer)});
+    program.emit({movxm(out_pointer, out_buffer)});
+    program.emit({movxm(b_back, vector_bytes - 4096)});
+    program.emit({movxm(sums_back, vector_bytes - sums_bytes)});
+    program.emit({movxm(out_back, vector_bytes - kernel.out_bytes())});
+    program.emit({movxm(configuration, kernel.mac_configuration())});
+    program.emit({mova(minus_one, -1), mov("crRnd", round_to_even)});
+    program.emit({mova(one, 1), mov("crSat", saturate)});
+    program.emit({mova(two, 2)});
+    // A MAC may not use all of x, but what is read has to hold something.
+    for (int i = 0; i < n_x; ++i)
+        program.emit({vbcst_32(x(i), two)});
+}
+
+} // namespace
+
+//      top:         acquire, header; blocks 0 ...      <-------------+
+//                   last tile? ------------------+                   |
+//      accumulate:  [row pairs 0..6]  <----+     |                   |
+//                   row pair 7; release; acquire, header; block 0    |
+//                   not last? -------------+     |                   |
+//                                          v <---+                   |
+//      finish:      acquire OUT; [row pairs 0..6]; row pair 7; release
+Program make_program(const Kernel& kernel) {
+    Program program;
+    const auto top = program.new_label();
+    const auto accumulate = program.new_label();
+    const auto accumulate_loop = program.new_label();
+    const auto accumulate_end = program.new_label();
+    const auto finish = program.new_label();
+    const auto finish_loop = program.new_label();
+    const auto finish_end = program.new_label();
+
+    const Timeline accumulating = tile(kernel, Pass::accumulate);
+    const Timeline finishing = tile(kernel, Pass::finish);
+
+    emit_setup(kernel, program);
+
+    program.place(top);
+    Timeline first = accumulating;
+    first.at(branch, jnz(last_tile), finish);
+    set_up_loop(first, accumulate_loop, accumulate_end);
+    first.emit(program, tile_begin, entry);
+    program.place(accumulate);
+    first.emit(program, entry, steady);
+    emit_loop(accumulating, program, accumulate_loop, accumulate_end);
+
+    // The next tile begins while this one still has sums to store: not before the releases, for a
+    // release waits for stores, whatever they store.
+    Timeline next = accumulating;
+    const int release_a = next.last_memory_access() + access_to_release;
+    const int release_b = release_a + between_locks;
+    const int period = release_b + between_locks - acquire_b;
+    next.at(release_a, release(a_empty, one));
+    next.at(release_b, release(b_empty, one));
+    next.add(accumulating, tile_begin, entry, period);
+    kernel.store_sums(next, blocks - 1, period);
+    next.at(period + branch, jz(last_tile), accumulate);
+    next.emit(program, loop_end, period + entry);
+
+    program.place(finish);
+    program.emit({acquire(out_empty, minus_one)});
+    program.nops(acquire_to_access - 1);
+    Timeline last = finishing;
+    set_up_loop(last, finish_loop, finish_end);
+    last.emit(program, entry, steady);
+    emit_loop(finishing, program, finish_loop, finish_end);
+    int release_last = last.last_memory_access() + kernel.store_to_release();
+    for (int lock : {a_empty, b_empty, out_full}) {
+        last.at(release_last, release(lock, one));
+        release_last += between_locks;
+    }
+    release_last -= between_locks;
+    last.at(release_last - delay_slots, j(), top);
+    last.emit(program, loop_end, release_last + 1);
+    return program;
+}
+
+} // namespace npuenc::aie2::gemm

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The overlay of the fused 64 x 64 attention.
+#include "kernels/aie2/attention_s8_64x64.hpp"
+#include "kernels/aie2/overlay.hpp"
+#include "kernels/aie2/overlay_single_core.hpp"
+
+namespace npuenc::aie2 {
+
+Overlay overlay_attention_s8_64x64() {
+    using Core = AttentionS8;
+    SingleCoreKernel kernel{
+        .name = "attention_s8_64x64",
+        .program = attention_s8_64x64(),
+        .input = {Core::input_bytes, {Core::input_address.begin(), Core::input_address.end()}, {}},
+        .output = {Core::output_bytes,
+                   {Core::output_address.begin(), Core::output_address.end()},
+                   {}},
+        .work = {},
+    };
+    for (const auto& [size, step] : Core::input_pattern)
+        kernel.input.pattern.push_back({size, step});
+    for (const auto& [size, step] : Core::output_pattern)
+        kernel.output.pattern.push_back({size, step});
+    kernel.work.push_back({"parameters", Core::initial_address,
+                           Core::work_address - Core::initial_address,
+                           attention_s8_initial_data()});
+    kernel.work.push_back({"work", Core::work_address, Core::work_end - Core::work_address, {}});
+
+    const Manifest manifest{
+        .name = kernel.name,
+        .kernel = "attention",
+        .types = {{"q", "int8"}, {"k", "int8"}, {"v", "int8"}, {"out", "int8"}},
+        .tile = {{"positions", Core::positions}, {"dimensions", Core::dimensions}},
+        .layout = {{"input_bytes", Core::input_bytes},
+                   {"output_bytes", Core::output_bytes},
+                   {"parameters_row", first_core_row},
+                   {"parameters_address", Core::parameters_address}},
+    };
+    return {lay_out_single_core(std::move(kernel)), manifest, 2};
+}
+
+} // namespace npuenc::aie2
