@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include "product.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <stdexcept>
+
+#include "bf16_model.hpp"
+#include "npu/gemm_packing.hpp"
+#include "npu/gemm_stream.hpp"
+
+namespace npuenc {
+namespace {
+
+float value_of(uint16_t bf16) {
+    return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16);
+}
+
+uint16_t bf16_of(float value) {
+    return static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+}
+
+std::vector<uint8_t> make_values(bool is_bf16, size_t n, Values values, std::mt19937& random) {
+    std::vector<uint8_t> bytes(n * (is_bf16 ? 2 : 1));
+    if (is_bf16) {
+        std::normal_distribution<float> normal;
+        for (size_t i = 0; i < n; ++i) {
+            const uint16_t value =
+                values == Values::largest ? bf16_of(0x1.fep56f) : bf16_of(normal(random));
+            std::memcpy(&bytes[2 * i], &value, 2);
+        }
+    } else {
+        for (uint8_t& byte : bytes) {
+            const uint32_t bits = static_cast<uint32_t>(random());
+            byte = values == Values::any ? static_cast<uint8_t>(bits) : bits & 8 ? 0x80 : 0x7f;
+        }
+    }
+    return bytes;
+}
+
+// 2^-shift of a sum to nearest even, within int8.
+int8_t requantised(int64_t sum, unsigned shift) {
+    const double scaled = std::nearbyint(std::ldexp(static_cast<double>(sum), -int(shift)));
+    return static_cast<int8_t>(std::clamp(scaled, -128.0, 127.0));
+}
+
+template <class T>
+void append(std::vector<uint8_t>& bytes, T value) {
+    const auto* p = reinterpret_cast<const uint8_t*>(&value);
+    bytes.insert(bytes.end(), p, p + sizeof value);
+}
+
+uint16_t bf16_at(const std::vector<uint8_t>& matrix, size_t i) {
+    uint16_t value;
+    std::memcpy(&value, &matrix[2 * i], 2);
+    return value;
+}
+
+uint32_t bf16_sum(const Operands& of, size_t i, size_t j) {
+    uint32_t sum = 0;
+    for (size_t k = 0; k < of.k; k += 8) {
+        uint16_t a[8] = {}, b[8] = {};
+        for (size_t s = 0; s < std::min<size_t>(8, of.k - k); ++s) {
+            a[s] = bf16_at(of.a, i * of.k + k + s);
+            b[s] = bf16_at(of.b, (k + s) * of.n + j);
+        }
+        sum = bf16_mac(sum, a, b);
+    }
+    return sum;
+}
+
+} // namespace
+
+std::vector<uint8_t> read_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+        throw std::runtime_error(path + " cannot be read");
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+npusim::Overlay read_overlay(const std::string& name) {
+    const char* directory = std::getenv("NPUENC_OVERLAYS");
+    return npusim::read_xclbin(
+        read_file(std::string(directory ? directory : ".") + "/" + name + ".xclbin"));
+}
+
+Operands make_operands(const GemmOverlay& overlay, size_t m, size_t n, size_t k, Values values,
+                       uint32_t seed) {
+    std::mt19937 random(seed);
+    const bool is_bf16 = overlay.operand_type == NPUENC_BF16;
+    Operands operands{m, n, k, {}, {}};
+    operands.a = make_values(is_bf16, m * k, values, random);
+    operands.b = make_values(is_bf16, k * n, values, random);
+    return operands;
+}
+
+std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overlay,
+                                 const Operands& operands, unsigned shift,
+                                 npusim::RunReport* report) {
+    Serial thread;
+    const GemmTiling tiling(overlay, operands.m, operands.n, operands.k);
+    std::vector<uint8_t> a(tiling.a_bytes()), b(tiling.b_bytes()), c(tiling.c_bytes(), 0xa5);
+    pack_a(tiling, operands.a.data(), operands.k, a.data(), thread);
+    pack_b(tiling, operands.b.data(), operands.n, BLayout::k_by_n, shift, b.data(), thread);
+
+    npusim::HostBuffers buffers;
+    buffers.bind(gemm_a_argument, a);
+    buffers.bind(gemm_b_argument, b);
+    buffers.bind(gemm_c_argument, c);
+    const InstructionStream stream = gemm_stream(tiling);
+    const auto* words = reinterpret_cast<const uint8_t*>(stream.words().data());
+    const npusim::RunReport run =
+        array.run(npusim::InstructionStream::parse({words, stream.bytes()}), buffers);
+    if (report)
+        *report = run;
+
+    const size_t element = overlay.result_type == NPUENC_S8 ? 1 : 4;
+    std::vector<uint8_t> result(operands.m * operands.n * element);
+    unpack_c(tiling, c.data(), result.data(), operands.n, thread);
+    return result;
+}
+
+std::vector<uint8_t> plain_product(const GemmOverlay& overlay, const Operands& of, unsigned shift) {
+    std::vector<uint8_t> result;
+    for (size_t i = 0; i < of.m; ++i)
+        for (size_t j = 0; j < of.n; ++j) {
+            if (overlay.operand_type == NPUENC_BF16) {
+                append(result, bf16_sum(of, i, j));
+                continue;
+            }
+            int64_t sum = 0;
+            for (size_t k = 0; k < of.k; ++k)
+                sum += static_cast<int8_t>(of.a[i * of.k + k]) *
+                       static_cast<int8_t>(of.b[k * of.n + j]);
+            if (overlay.result_type == NPUENC_S8)
+                append(result, requantised(sum, shift));
+            else
+                append(result, static_cast<int32_t>(sum));
+        }
+    return result;
+}
+
+Exact exact_element(const Operands& of, size_t i, size_t j) {
+    double sum = 0, magnitudes = 0;
+    for (size_t k = 0; k < of.k; ++k) {
+        const double product = static_cast<double>(value_of(bf16_at(of.a, i * of.k + k))) *
+                               value_of(bf16_at(of.b, k * of.n + j));
+        sum += product;
+        magnitudes += std::fabs(product);
+    }
+    const double steps = static_cast<double>((of.k + 7) / 8);
+    return {sum, steps * 10 * 0x1p-23 * magnitudes};
+}
+
+} // namespace npuenc

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// A product from host matrices to host matrices through an overlay's own bytes on the simulated
+// array, and what it must be.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "npu/gemm_tiling.hpp"
+#include "tools/npusim/array.hpp"
+
+namespace npuenc {
+
+std::vector<uint8_t> read_file(const std::string& path);
+
+// The overlay of this name in the directory NPUENC_OVERLAYS.
+npusim::Overlay read_overlay(const std::string& name);
+
+struct Operands {
+    size_t m, n, k;
+    std::vector<uint8_t> a, b; // A [m][k], B [k][n]; int8 or bf16
+};
+
+enum class Values {
+    any,     // every bit pattern of int8; bf16 of about normal distribution
+    largest, // -128 and 127, or the same large value
+};
+Operands make_operands(const GemmOverlay& overlay, size_t m, size_t n, size_t k, Values values,
+                       uint32_t seed);
+
+// C as bytes, [m][n]. The array has the overlay loaded.
+std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overlay,
+                                 const Operands& operands, unsigned shift,
+                                 npusim::RunReport* report = nullptr);
+
+// The same, from the definition: exact for int8; for bf16 by the model of the core's arithmetic,
+// eight products a step.
+std::vector<uint8_t> plain_product(const GemmOverlay& overlay, const Operands& operands,
+                                   unsigned shift);
+
+// Of a bf16 product: how far C may be from exact arithmetic, for row i and column j. In each of
+// K / 8 steps nine terms are put on a grid of 2^-23 of the largest one's binade, of at most twice
+// its magnitude (half a place each), and the sum is rounded to 24 bits; no term is larger than
+// sum |a| |b|, so a step adds at most (9 * 0.5 * 2 + 1) * 2^-23 of that.
+struct Exact {
+    double value, bound;
+};
+Exact exact_element(const Operands& bf16_operands, size_t i, size_t j);
+
+} // namespace npuenc
