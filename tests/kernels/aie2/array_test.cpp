@@ -183,13 +183,19 @@ void test_addresses(void**) {
     assert_mux(in, 1, 0x1F004, 0xC0, 0x40);
 }
 
+// Before skip(), which leaves by a jump: nothing that has to be destroyed may be alive then.
+bool is_there(const char* name) {
+    const std::filesystem::path path = facts / name;
+    if (std::filesystem::exists(path))
+        return true;
+    print_message("no %s\n", path.c_str());
+    return false;
+}
+
 void test_device(void**) {
-    const std::filesystem::path path = facts / "npu1-device.json";
-    std::ifstream file(path);
-    if (!file) {
-        print_message("no %s\n", path.c_str());
+    if (!is_there("npu1-device.json"))
         skip();
-    }
+    std::ifstream file(facts / "npu1-device.json");
     const auto device = nlohmann::json::parse(file);
     const std::map<std::string, TileKind> kinds{
         {"shim_noc", TileKind::shim}, {"mem_tile", TileKind::memory}, {"core", TileKind::core}};

@@ -55,13 +55,19 @@ void assert_round_trip(const Instruction& instruction) {
     assert_true(encode(again) == word);
 }
 
+// Before skip(), which leaves by a jump: nothing that has to be destroyed may be alive then.
+bool is_there(const char* name) {
+    const std::filesystem::path path = facts / name;
+    if (std::filesystem::exists(path))
+        return true;
+    print_message("no %s\n", path.c_str());
+    return false;
+}
+
 void test_vectors(void**) {
-    const std::filesystem::path path = facts / "vectors" / "bundles.tsv";
-    std::ifstream file(path);
-    if (!file) {
-        print_message("no %s\n", path.c_str());
+    if (!is_there("vectors/bundles.tsv"))
         skip();
-    }
+    std::ifstream file(facts / "vectors/bundles.tsv");
     size_t n = 0;
     for (std::string line; std::getline(file, line);) {
         if (line.empty() || line[0] == '#')
