@@ -49,8 +49,8 @@ constexpr int transpose_8x8_bytes = 35; // mode of VSHUFFLE
 // 1 / sum by Newton's method on y = sum normalised to [2^14, 2^15): the reciprocal 2^29 / y begins
 // as first_guess - y, which is never off by more than 7.2 %.
 constexpr int first_guess = 47976;
-constexpr int reciprocal_bits = 21; // the reciprocal of a sum is 2^21 / sum, an int16
-constexpr int mean_shift = 5;       // from sums of weight * V to int16
+// The reciprocal of a sum is 2^21 / sum, an int16.
+constexpr int mean_shift = 5; // from sums of weight * V to int16
 
 constexpr int round_to_even = 12, saturate = 1;
 

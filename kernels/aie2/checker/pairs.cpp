@@ -11,7 +11,7 @@ std::vector<uint32_t> step(const ControlFlow& flow, const std::vector<uint32_t>&
     for (const uint32_t moment : moments)
         next.insert(next.end(), flow.next(moment).begin(), flow.next(moment).end());
     std::ranges::sort(next);
-    next.erase(std::ranges::unique(next).begin(), next.end());
+    next.erase(std::unique(next.begin(), next.end()), next.end());
     return next;
 }
 

@@ -4,7 +4,6 @@
 // configuration words, instructions.
 #include <cstdlib>
 #include <functional>
-#include <ranges>
 #include <string>
 
 #include "product.hpp"
@@ -36,7 +35,8 @@ struct Damage {
 // Changes what the overlay writes to one register last, in whichever command it stands.
 bool change(npusim::Overlay& overlay, uint64_t address,
             const std::function<uint32_t(uint32_t)>& to_what) {
-    for (CdoCommand& command : std::views::reverse(overlay.commands)) {
+    for (auto at = overlay.commands.rbegin(); at != overlay.commands.rend(); ++at) {
+        CdoCommand& command = *at;
         if (command.kind == CdoCommand::Kind::write && command.address == address) {
             const uint32_t before = command.value;
             command.value = to_what(before);
