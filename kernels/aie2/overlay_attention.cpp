@@ -8,19 +8,7 @@ namespace npuenc::aie2 {
 
 Overlay overlay_attention_s8_64x64() {
     using Core = AttentionS8;
-    SingleCoreKernel kernel{
-        .name = "attention_s8_64x64",
-        .program = attention_s8_64x64(),
-        .input = {Core::input_bytes, {Core::input_address.begin(), Core::input_address.end()}, {}},
-        .output = {Core::output_bytes,
-                   {Core::output_address.begin(), Core::output_address.end()},
-                   {}},
-        .work = {},
-    };
-    for (const auto& [size, step] : Core::input_pattern)
-        kernel.input.pattern.push_back({size, step});
-    for (const auto& [size, step] : Core::output_pattern)
-        kernel.output.pattern.push_back({size, step});
+    SingleCoreKernel kernel = single_core_kernel<Core>("attention_s8_64x64", attention_s8_64x64());
     kernel.work.push_back({"parameters", Core::initial_address,
                            Core::work_address - Core::initial_address,
                            attention_s8_initial_data()});

@@ -8,19 +8,7 @@ namespace npuenc::aie2 {
 
 Overlay overlay_matmul_s8_16x16() {
     using Core = MatmulS8;
-    SingleCoreKernel kernel{
-        .name = "matmul_s8_16x16",
-        .program = matmul_s8_16x16(),
-        .input = {Core::input_bytes, {Core::input_address.begin(), Core::input_address.end()}, {}},
-        .output = {Core::output_bytes,
-                   {Core::output_address.begin(), Core::output_address.end()},
-                   {}},
-        .work = {},
-    };
-    for (const auto& [size, step] : Core::input_pattern)
-        kernel.input.pattern.push_back({size, step});
-    for (const auto& [size, step] : Core::output_pattern)
-        kernel.output.pattern.push_back({size, step});
+    SingleCoreKernel kernel = single_core_kernel<Core>("matmul_s8_16x16", matmul_s8_16x16());
     std::vector<uint8_t> shift = matmul_s8_initial_data();
     const auto shift_bytes = static_cast<uint32_t>(shift.size());
     kernel.work.push_back({"shift", Core::shift_address, shift_bytes, std::move(shift)});

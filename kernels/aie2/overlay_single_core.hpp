@@ -2,6 +2,10 @@
 // The array of a kernel that runs on one core: messages in, messages out.
 #pragma once
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "kernels/aie2/array/floor_plan.hpp"
 
 namespace npuenc::aie2 {
@@ -28,6 +32,22 @@ struct SingleCoreKernel {
     MessageBuffers output;
     std::vector<WorkBuffer> work;
 };
+
+// What the constants of a kernel (AttentionS8, MatmulS8) say of its messages.
+template <class Core>
+SingleCoreKernel single_core_kernel(std::string name, Program program) {
+    SingleCoreKernel kernel{
+        std::move(name),
+        std::move(program),
+        {Core::input_bytes, {Core::input_address.begin(), Core::input_address.end()}, {}},
+        {Core::output_bytes, {Core::output_address.begin(), Core::output_address.end()}, {}},
+        {}};
+    for (const auto& [size, step] : Core::input_pattern)
+        kernel.input.pattern.push_back({size, step});
+    for (const auto& [size, step] : Core::output_pattern)
+        kernel.output.pattern.push_back({size, step});
+    return kernel;
+}
 
 FloorPlan lay_out_single_core(SingleCoreKernel kernel);
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "tests/unit/random.hpp"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,29 +20,6 @@ extern "C" {
 #undef fail // a macro of cmocka; here it is npuenc's
 
 namespace npuenc {
-
-// A small generator of numbers (Marsaglia 2003, xorshift32), the same on every run.
-class Random {
-  public:
-    explicit Random(uint32_t seed) : state_(seed * 2654435761u + 1) {}
-    uint32_t next() {
-        state_ ^= state_ << 13;
-        state_ ^= state_ >> 17;
-        state_ ^= state_ << 5;
-        return state_;
-    }
-    // Any bits.
-    template <class T>
-    std::vector<T> values(size_t n) {
-        std::vector<T> values(n);
-        for (T& value : values)
-            value = static_cast<T>(next() >> 8);
-        return values;
-    }
-
-  private:
-    uint32_t state_;
-};
 
 // That `call` throws this status with a detail that says `part`.
 template <class Call>
