@@ -630,8 +630,15 @@ class Interruption(Case):
         process.stdin.flush()
         # The unnamed file that the input is copied to is open once signals are caught.
         descriptors = pathlib.Path(f"/proc/{process.pid}/fd")
-        self.wait_for(process, lambda: any(
-            os.path.realpath(path).endswith("(deleted)") for path in descriptors.iterdir()))
+
+        def unnamed_file_is_open():
+            try:
+                return any(os.readlink(path).endswith("(deleted)")
+                           for path in descriptors.iterdir())
+            except FileNotFoundError:  # a descriptor that was closed meanwhile
+                return False
+
+        self.wait_for(process, unnamed_file_is_open)
         return process
 
     def test_while_waiting_for_input(self):
