@@ -137,6 +137,6 @@ extern "C" int32_t npuenc_attention(npuenc_ctx* ctx, const npuenc_attention_desc
 
         Device& device = context.device();
         call_operator(context, run, {"attention", -1, device.type(), precision, macs},
-                      [&] { device.attention(shape, q, k, v, out); });
+                      [&](Stats& stats) { device.attention(shape, q, k, v, out, stats); });
     });
 }

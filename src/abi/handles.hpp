@@ -96,12 +96,13 @@ void call(Context& context, npuenc_run* handle, Body&& body) {
         throw Error(failure.status, failure.detail);
 }
 
-// A call that is one operator of the context's device.
+// A call that is one operator of the context's device; the body takes the statistics that it adds
+// to.
 template <typename Body>
 void call_operator(Context& context, npuenc_run* handle, const Operation& operation, Body&& body) {
     call(context, handle, [&](Run& run) {
         run.set_total(1);
-        run.operate(operation, body);
+        run.operate(operation, [&] { body(run.stats_in_work()); });
     });
 }
 

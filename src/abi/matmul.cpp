@@ -114,6 +114,6 @@ extern "C" int32_t npuenc_matmul(npuenc_ctx* ctx, const npuenc_matmul_desc* desc
 
         Device& device = context.device();
         call_operator(context, run, {"matmul", -1, device.type(), precision_of(types.a), macs},
-                      [&] { device.matmul(shape, a, b, c); });
+                      [&](Stats& stats) { device.matmul(shape, a, b, c, stats); });
     });
 }

@@ -136,7 +136,7 @@ int32_t npuenc_linear(npuenc_weight* weight, const npuenc_linear_desc* desc, con
 
         Device& device = handle.context->device();
         call_operator(*handle.context, run, {"linear", -1, device.type(), packed.precision(), macs},
-                      [&] { device.linear(packed, shape, x, y); });
+                      [&](Stats& stats) { device.linear(packed, shape, x, y, stats); });
     });
 }
 

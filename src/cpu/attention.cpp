@@ -435,7 +435,7 @@ void Call::write(const Queries& queries) const {
 } // namespace
 
 void CpuDevice::attention(const Attention& shape, const void* q, const void* k, const void* v,
-                          void* out) {
+                          void* out, Stats&) {
     if (shape.type != NPUENC_F32 && shape.type != NPUENC_BF16 && shape.type != NPUENC_S8)
         fail(NPUENC_E_UNSUPPORTED, "attention of type %d", shape.type);
     const Call call(kernels_, shape, q, k, v, out);

@@ -39,10 +39,12 @@ class CpuDevice final : public Device {
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
                                  const float* bias) override;
 
-    void matmul(const Matmul& shape, const void* a, const void* b, void* c) override;
-    void linear(const Weight& weight, const Linear& shape, const void* x, void* y) override;
-    void attention(const Attention& shape, const void* q, const void* k, const void* v,
-                   void* out) override;
+    // Nothing is added to the statistics: all that the CPU does is arithmetic.
+    void matmul(const Matmul& shape, const void* a, const void* b, void* c, Stats& stats) override;
+    void linear(const Weight& weight, const Linear& shape, const void* x, void* y,
+                Stats& stats) override;
+    void attention(const Attention& shape, const void* q, const void* k, const void* v, void* out,
+                   Stats& stats) override;
     void layer_norm(size_t rows, size_t n, const float* x, const float* weight, const float* bias,
                     float* y) override;
     void convert(npuenc_dtype type, size_t n, const float* in, void* out) override;

@@ -174,7 +174,8 @@ void prefetch_finish(const npuenc_finish& finish, size_t rows, size_t cols) {
 
 } // namespace
 
-void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void* x, void* y) {
+void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void* x, void* y,
+                       Stats&) {
     const auto* weight = dynamic_cast<const PackedWeight*>(&any_weight);
     if (!weight || &weight->owner() != this)
         fail(NPUENC_E_INVALID, "a weight that was packed for another device");

@@ -107,7 +107,7 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
     }
 }
 
-void CpuDevice::matmul(const Matmul& shape, const void* a, const void* b, void* c) {
+void CpuDevice::matmul(const Matmul& shape, const void* a, const void* b, void* c, Stats&) {
     const npuenc_dtype type = shape.a_type, result = shape.c_type;
     const auto is = [&](npuenc_dtype operands, npuenc_dtype results) {
         return type == operands && shape.b_type == operands && result == results;

@@ -16,6 +16,7 @@
 #include <npuenc/npuenc.h>
 
 #include "device/parallel.hpp"
+#include "device/stats.hpp"
 
 namespace npuenc {
 
@@ -108,16 +109,26 @@ class Device {
     virtual const char* isa() const = 0; // as npuenc_ctx_info.isa
     virtual Parallel& parallel() = 0;    // the host threads that serve it
 
+    // NPUENC_OK, or why nothing can run on it any more: E_CTX_LOST.
+    virtual npuenc_status status() const { return NPUENC_OK; }
+
+    // The CPU device on the same threads, for whoever places operators there; the CPU's is itself.
+    virtual Device& host() { return *this; }
+
     // bias: n_out values or null; copied.
     virtual std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
                                          const RowReader& rows, const float* bias) = 0;
     virtual std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
                                          const float* bias) = 0;
 
-    virtual void matmul(const Matmul& shape, const void* a, const void* b, void* c) = 0;
-    virtual void linear(const Weight& weight, const Linear& shape, const void* x, void* y) = 0;
+    // What an operator costs beyond the host's arithmetic is added to `stats`: submissions,
+    // synchronisations, bytes, and their times.
+    virtual void matmul(const Matmul& shape, const void* a, const void* b, void* c,
+                        Stats& stats) = 0;
+    virtual void linear(const Weight& weight, const Linear& shape, const void* x, void* y,
+                        Stats& stats) = 0;
     virtual void attention(const Attention& shape, const void* q, const void* k, const void* v,
-                           void* out) = 0;
+                           void* out, Stats& stats) = 0;
     // Rows of n values without gaps; y may be x.
     virtual void layer_norm(size_t rows, size_t n, const float* x, const float* weight,
                             const float* bias, float* y) = 0;

@@ -203,21 +203,22 @@ void Encoder::convolve(uint32_t n_ctx, Workspace& work, Run& run) const {
     auto* padded = work.wide.as<unsigned char>();
     const size_t row_bytes = n_state * element_size(type);
 
-    run.operate(
-        {"conv1", -1, device, plan_.wide_precision, product(n_frames, *weights_.conv1)}, [&] {
-            Linear shape = dense(n_frames, *weights_.conv1, NPUENC_F32, type);
-            shape.ldx = dims_.n_mels;
-            shape.gelu = true;
-            std::fill_n(padded, row_bytes, static_cast<unsigned char>(0));
-            plan_.conv->linear(*weights_.conv1, shape, work.frames.data(), padded + row_bytes);
-        });
+    run.operate({"conv1", -1, device, plan_.wide_precision, product(n_frames, *weights_.conv1)},
+                [&] {
+                    Linear shape = dense(n_frames, *weights_.conv1, NPUENC_F32, type);
+                    shape.ldx = dims_.n_mels;
+                    shape.gelu = true;
+                    std::fill_n(padded, row_bytes, static_cast<unsigned char>(0));
+                    plan_.conv->linear(*weights_.conv1, shape, work.frames.data(),
+                                       padded + row_bytes, run.stats_in_work());
+                });
     run.operate({"conv2", -1, device, plan_.wide_precision, product(n_ctx, *weights_.conv2)}, [&] {
         Linear shape = dense(n_ctx, *weights_.conv2, type, NPUENC_F32);
         shape.ldx = frames_per_state * n_state;
         shape.gelu = true;
         shape.addend = weights_.positions.data();
         shape.ld_addend = n_state;
-        plan_.conv->linear(*weights_.conv2, shape, padded, work.x.data());
+        plan_.conv->linear(*weights_.conv2, shape, padded, work.x.data(), run.stats_in_work());
     });
 }
 
@@ -233,7 +234,7 @@ void Encoder::attend(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) 
                              const void* in, void* out) {
         run.operate(
             {name, number, plan_.linear->type(), weight.precision(), product(n_ctx, weight)},
-            [&] { plan_.linear->linear(weight, shape, in, out); });
+            [&] { plan_.linear->linear(weight, shape, in, out, run.stats_in_work()); });
     };
     project("qkv", *layer.qkv, into_branch(n_ctx, *layer.qkv, layer.attention_norm, type), x,
             work.wide.data());
@@ -253,7 +254,8 @@ void Encoder::attend(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) 
     const auto* qkv = work.wide.as<unsigned char>();
     const size_t part = n_state * element_size(type);
     run.operate({"attention", number, plan_.attention->type(), precision, macs}, [&] {
-        plan_.attention->attention(shape, qkv, qkv + part, qkv + 2 * part, work.h.data());
+        plan_.attention->attention(shape, qkv, qkv + part, qkv + 2 * part, work.h.data(),
+                                   run.stats_in_work());
     });
 
     project("attention out", *layer.attention_out,
@@ -274,9 +276,9 @@ void Encoder::run_mlp(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run)
                         Linear shape = into_branch(rows, up, layer.mlp_norm, type);
                         shape.gelu = true;
                         shape.ldy = row_length(up.n_out(), type);
-                        plan_.linear->linear(up, shape, x, work.wide.data());
+                        plan_.linear->linear(up, shape, x, work.wide.data(), run.stats_in_work());
                         plan_.linear->linear(down, out_of_branch(rows, down, type, x),
-                                             work.wide.data(), x);
+                                             work.wide.data(), x, run.stats_in_work());
                     }
                 });
 }

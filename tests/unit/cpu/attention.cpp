@@ -214,7 +214,8 @@ void f32_is_right() {
         problem.solve();
         for (const auto& device : devices) {
             std::vector<float> out(problem.size_o(), 77);
-            device->attention(problem.shape, q.data(), k.data(), v.data(), out.data());
+            device->attention(problem.shape, q.data(), k.data(), v.data(), out.data(),
+                              unused_stats);
             problem.for_each_result(out, 77.0f, [&](size_t index, size_t row, size_t col) {
                 assert_near(problem.expected[index], static_cast<double>(out[index]),
                             problem.bounds[index], device->name().c_str(), row, col);
@@ -236,7 +237,8 @@ void bf16_is_right() {
         problem.solve();
         for (const auto& device : devices) {
             std::vector<uint16_t> out(problem.size_o(), 77);
-            device->attention(problem.shape, q.data(), k.data(), v.data(), out.data());
+            device->attention(problem.shape, q.data(), k.data(), v.data(), out.data(),
+                              unused_stats);
             problem.for_each_result(out, uint16_t{77}, [&](size_t index, size_t row, size_t col) {
                 assert_near(problem.expected[index], static_cast<double>(from_bf16(out[index])),
                             problem.bounds[index], device->name().c_str(), row, col);
@@ -260,7 +262,8 @@ void s8_is_right() {
         const double scale = static_cast<double>(problem.shape.out_scale);
         for (const auto& device : devices) {
             std::vector<int8_t> out(problem.size_o(), 77);
-            device->attention(problem.shape, q.data(), k.data(), v.data(), out.data());
+            device->attention(problem.shape, q.data(), k.data(), v.data(), out.data(),
+                              unused_stats);
             problem.for_each_result(out, int8_t{77}, [&](size_t index, size_t row, size_t col) {
                 // Four more roundings, of the scales, come before the one to an integer.
                 const double bound = problem.bounds[index] / scale + gamma_f32(4) * 128;
@@ -280,12 +283,13 @@ void ignores_what_is_hidden() {
         std::vector<float> q = random.reals(problem.size_q()), k = random.reals(problem.size_k()),
                            v = random.reals(problem.size_k());
         std::vector<float> expected(problem.size_o()), found(problem.size_o());
-        device.attention(problem.shape, q.data(), k.data(), v.data(), expected.data());
+        device.attention(problem.shape, q.data(), k.data(), v.data(), expected.data(),
+                         unused_stats);
         for (size_t item = 0; item < 3; ++item)
             for (size_t i = problem.lengths[item] * problem.shape.ldk; i < problem.shape.stride_k;
                  ++i)
                 k[item * problem.shape.stride_k + i] = v[item * problem.shape.stride_v + i] = NAN;
-        device.attention(problem.shape, q.data(), k.data(), v.data(), found.data());
+        device.attention(problem.shape, q.data(), k.data(), v.data(), found.data(), unused_stats);
         assert_memory_equal(expected.data(), found.data(), found.size() * sizeof(float));
     });
 }
@@ -296,7 +300,8 @@ void takes_nothing() {
         for (const Case& c : {Case{0, 2, 8, 3, 4}, Case{1, 2, 8, 0, 4}, Case{1, 2, 8, 0, 0}}) {
             const Problem problem(c, type, NPUENC_MASK_NONE, false, false);
             std::vector<float> some(100);
-            device.attention(problem.shape, some.data(), some.data(), some.data(), nullptr);
+            device.attention(problem.shape, some.data(), some.data(), some.data(), nullptr,
+                             unused_stats);
         }
 }
 
@@ -306,7 +311,7 @@ void refuses_other_types() {
     npuenc_status status = NPUENC_OK;
     uint16_t q = 0, k = 0, v = 0, out = 77;
     try {
-        device.attention(problem.shape, &q, &k, &v, &out);
+        device.attention(problem.shape, &q, &k, &v, &out, unused_stats);
     } catch (const Error& error) {
         status = error.status();
     }
@@ -326,7 +331,7 @@ void compare(npuenc_dtype type, const std::vector<T>& q, const std::vector<T>& k
             const auto owner = std::make_unique<CpuDevice>(n_threads, isa.c_str());
             CpuDevice& device = *owner;
             std::vector<T> out(problem.size_o(), 77);
-            device.attention(shape, q.data(), k.data(), v.data(), out.data());
+            device.attention(shape, q.data(), k.data(), v.data(), out.data(), unused_stats);
             if (first.empty())
                 first = out;
             assert_memory_equal(first.data(), out.data(), out.size() * sizeof(T));
@@ -337,10 +342,10 @@ void compare(npuenc_dtype type, const std::vector<T>& q, const std::vector<T>& k
             for (size_t item = 0; item < shape.batch; ++item)
                 for (size_t i = 0; i < shape.q_len; i += part.q_len) {
                     part.q_len = std::min<size_t>(1 + i % 23, shape.q_len - i);
-                    device.attention(part, q.data() + item * shape.stride_q + i * shape.ldq,
-                                     k.data() + item * shape.stride_k,
-                                     v.data() + item * shape.stride_v,
-                                     parts.data() + item * shape.stride_o + i * shape.ldo);
+                    device.attention(
+                        part, q.data() + item * shape.stride_q + i * shape.ldq,
+                        k.data() + item * shape.stride_k, v.data() + item * shape.stride_v,
+                        parts.data() + item * shape.stride_o + i * shape.ldo, unused_stats);
                 }
             assert_memory_equal(first.data(), parts.data(), out.size() * sizeof(T));
         }

@@ -171,7 +171,7 @@ void allocates_nothing_in_a_steady_state() {
             linear.ldx = linear.ldy = linear.ld_addend = n;
             linear.gelu = true;
             linear.addend = y.data();
-            device.linear(*weight, linear, x.data(), y.data());
+            device.linear(*weight, linear, x.data(), y.data(), unused_stats);
         }
         Attention attention{};
         attention.type = NPUENC_S8;
@@ -186,10 +186,11 @@ void allocates_nothing_in_a_steady_state() {
         attention.scale = 0.01f;
         attention.mask = NPUENC_MASK_NONE;
         attention.q_scale = attention.k_scale = attention.v_scale = attention.out_scale = 0.1f;
-        device.attention(attention, bytes.data(), bytes.data(), bytes.data(), out.data());
+        device.attention(attention, bytes.data(), bytes.data(), bytes.data(), out.data(),
+                         unused_stats);
         attention.type = NPUENC_F32;
         attention.precision = NPUENC_PRECISION_F32;
-        device.attention(attention, x.data(), x.data(), x.data(), y.data());
+        device.attention(attention, x.data(), x.data(), x.data(), y.data(), unused_stats);
         Matmul matmul{};
         matmul.a_type = matmul.b_type = matmul.c_type = NPUENC_S8;
         matmul.batch = 1;
@@ -201,7 +202,7 @@ void allocates_nothing_in_a_steady_state() {
         matmul.stride_c = rows * rows;
         matmul.b_transposed = true;
         matmul.scale = 0.01f;
-        device.matmul(matmul, bytes.data(), bytes.data(), out.data());
+        device.matmul(matmul, bytes.data(), bytes.data(), out.data(), unused_stats);
         device.layer_norm(rows, n, x.data(), w.data(), w.data(), y.data());
     };
     // Which thread takes which task is chance: the pool is steady once every thread has had each.

@@ -112,7 +112,7 @@ void f32_is_right() {
             assert_int_equal(weight->n_in(), c.n_in);
             assert_true(weight->bytes() >= c.n_out * c.n_in * sizeof(float));
             std::vector<float> y(c.rows * problem.ldy, untouched);
-            device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+            device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
             for (size_t row = 0; row < c.rows; ++row)
                 for (size_t col = 0; col < c.n_out; ++col) {
                     double bound;
@@ -138,7 +138,7 @@ void bf16_is_right() {
             for (float& value : w)
                 value = from_bf16(to_bf16(value));
             std::vector<float> y(c.rows * problem.ldy, untouched);
-            device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+            device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
             for (size_t row = 0; row < c.rows; ++row)
                 for (size_t col = 0; col < c.n_out; ++col) {
                     double bound;
@@ -204,7 +204,7 @@ void int8_is_right() {
                             0.0f);
             const auto weight = problem.pack(device, NPUENC_PRECISION_INT8);
             std::vector<float> y(c.rows * problem.ldy, untouched);
-            device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+            device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
             const Quantised x(problem.x, c.rows, c.n_in, problem.ldx);
             const Quantised w(problem.w, c.n_out, c.n_in, c.n_in);
             check_int8(problem, x, w, y, device.name().c_str());
@@ -221,7 +221,7 @@ void int8_is_right() {
                             c.bias ? problem.bias.data() : nullptr);
             assert_int_equal(given->precision(), NPUENC_PRECISION_INT8);
             std::vector<float> again(y.size(), untouched);
-            device.linear(*given, problem.linear(), problem.x.data(), again.data());
+            device.linear(*given, problem.linear(), problem.x.data(), again.data(), unused_stats);
             assert_memory_equal(y.data(), again.data(), y.size() * sizeof(float));
         }
     });
@@ -238,7 +238,7 @@ void int8_takes_the_smallest_rows() {
         shape.ldx = 2;
         shape.ldy = 1;
         float y = untouched;
-        device.linear(*weight, shape, x.data(), &y);
+        device.linear(*weight, shape, x.data(), &y, unused_stats);
         assert_true(y == 0);
     });
 }
@@ -271,18 +271,19 @@ void converts_at_the_edges() {
             for (npuenc_precision precision : precisions) {
                 const auto weight = problem.pack(device, precision);
                 std::vector<float> y(c.rows * problem.ldy, untouched);
-                device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+                device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
                 const std::pair<npuenc_dtype, const void*> inputs[] = {
                     {NPUENC_F32, problem.x.data()},
                     {NPUENC_BF16, x_bf16.data()},
                     {NPUENC_F16, x_f16.data()}};
                 for (const auto& [type, x] : inputs) {
                     std::vector<float> same(y.size(), untouched);
-                    device.linear(*weight, problem.linear(type), x, same.data());
+                    device.linear(*weight, problem.linear(type), x, same.data(), unused_stats);
                     assert_memory_equal(y.data(), same.data(), y.size() * sizeof(float));
 
                     std::vector<uint16_t> narrow(y.size(), 0x4242);
-                    device.linear(*weight, problem.linear(type, NPUENC_BF16), x, narrow.data());
+                    device.linear(*weight, problem.linear(type, NPUENC_BF16), x, narrow.data(),
+                                  unused_stats);
                     for (size_t row = 0; row < c.rows; ++row)
                         for (size_t col = 0; col < problem.ldy; ++col) {
                             const size_t i = row * problem.ldy + col;
@@ -292,7 +293,8 @@ void converts_at_the_edges() {
                                 assert_int_equal(narrow[i], col < c.n_out ? to_bf16(y[i]) : 0x4242);
                         }
                     std::fill(narrow.begin(), narrow.end(), uint16_t{0x4242});
-                    device.linear(*weight, problem.linear(type, NPUENC_F16), x, narrow.data());
+                    device.linear(*weight, problem.linear(type, NPUENC_F16), x, narrow.data(),
+                                  unused_stats);
                     for (size_t row = 0; row < c.rows; ++row)
                         for (size_t col = 0; col < problem.ldy; ++col) {
                             const size_t i = row * problem.ldy + col;
@@ -317,9 +319,9 @@ void adds_to_y_itself() {
                 std::vector<float> apart(problem.addend.size(), untouched);
                 std::vector<float> in_place = problem.addend;
                 Linear shape = problem.linear();
-                device.linear(*weight, shape, problem.x.data(), apart.data());
+                device.linear(*weight, shape, problem.x.data(), apart.data(), unused_stats);
                 shape.addend = in_place.data();
-                device.linear(*weight, shape, problem.x.data(), in_place.data());
+                device.linear(*weight, shape, problem.x.data(), in_place.data(), unused_stats);
                 for (size_t row = 0; row < c.rows; ++row)
                     assert_memory_equal(apart.data() + row * problem.ldy,
                                         in_place.data() + row * problem.ldy,
@@ -343,9 +345,9 @@ void takes_overlapping_rows() {
             const auto weight = problem.pack(device, precision);
             std::vector<float> y(rows * 40), of_copies(rows * 40);
             Linear shape = problem.linear();
-            device.linear(*weight, shape, copied.data(), of_copies.data());
+            device.linear(*weight, shape, copied.data(), of_copies.data(), unused_stats);
             shape.ldx = 2 * channels;
-            device.linear(*weight, shape, x.data(), y.data());
+            device.linear(*weight, shape, x.data(), y.data(), unused_stats);
             assert_memory_equal(y.data(), of_copies.data(), y.size() * sizeof(float));
         }
     });
@@ -362,7 +364,7 @@ void is_deterministic() {
                 CpuDevice& device = *owner;
                 const auto weight = problem.pack(device, precision);
                 std::vector<float> y(problem.shape.rows * problem.ldy, untouched);
-                device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+                device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
                 if (first.empty())
                     first = y;
                 assert_memory_equal(first.data(), y.data(), y.size() * sizeof(float));
@@ -374,7 +376,7 @@ void is_deterministic() {
                         shape.rows = std::min(step, problem.shape.rows - row);
                         shape.addend += row * problem.ld_addend;
                         device.linear(*weight, shape, problem.x.data() + row * problem.ldx,
-                                      parts.data() + row * problem.ldy);
+                                      parts.data() + row * problem.ldy, unused_stats);
                     }
                     assert_memory_equal(first.data(), parts.data(), y.size() * sizeof(float));
                 }
@@ -389,7 +391,7 @@ void takes_no_rows() {
         const auto weight = problem.pack(device, precision);
         Linear shape = problem.linear();
         shape.rows = 0;
-        device.linear(*weight, shape, nullptr, nullptr);
+        device.linear(*weight, shape, nullptr, nullptr, unused_stats);
     }
 }
 
@@ -443,7 +445,7 @@ void refuses_the_weight_of_another_device() {
     std::vector<float> y(3 * 5);
     npuenc_status status = NPUENC_OK;
     try {
-        device.linear(*weight, problem.linear(), problem.x.data(), y.data());
+        device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
     } catch (const Error& error) {
         status = error.status();
     }
@@ -457,13 +459,14 @@ void serves_several_callers() {
     for (npuenc_precision precision : precisions) {
         const auto weight = problem.pack(device, precision);
         std::vector<float> expected(150 * 70, untouched);
-        device.linear(*weight, problem.linear(), problem.x.data(), expected.data());
+        device.linear(*weight, problem.linear(), problem.x.data(), expected.data(), unused_stats);
         std::vector<std::vector<float>> y(4, std::vector<float>(150 * 70, untouched));
         std::vector<std::thread> callers;
         for (std::vector<float>& result : y)
             callers.emplace_back([&] {
                 for (int i = 0; i < 10; ++i)
-                    device.linear(*weight, problem.linear(), problem.x.data(), result.data());
+                    device.linear(*weight, problem.linear(), problem.x.data(), result.data(),
+                                  unused_stats);
             });
         for (std::thread& caller : callers)
             caller.join();

@@ -112,7 +112,7 @@ void f32_is_right() {
         const Products products(s, a, b);
         for (const auto& device : devices) {
             std::vector<float> result(size_c(s), 77);
-            device->matmul(s, a.data(), b.data(), result.data());
+            device->matmul(s, a.data(), b.data(), result.data(), unused_stats);
             check_f32(s, products, result, device->name().c_str());
         }
     }
@@ -130,12 +130,12 @@ void bf16_is_right() {
         for (const auto& device : devices) {
             s.c_type = NPUENC_F32;
             std::vector<float> result(size_c(s), 77);
-            device->matmul(s, a.data(), b.data(), result.data());
+            device->matmul(s, a.data(), b.data(), result.data(), unused_stats);
             check_f32(s, products, result, device->name().c_str());
 
             s.c_type = NPUENC_BF16;
             std::vector<uint16_t> narrow(size_c(s), 77);
-            device->matmul(s, a.data(), b.data(), narrow.data());
+            device->matmul(s, a.data(), b.data(), narrow.data(), unused_stats);
             for_each_element(s, narrow, uint16_t{77}, [&](size_t, size_t, size_t index) {
                 assert_int_equal(narrow[index], to_bf16(result[index]));
             });
@@ -159,7 +159,7 @@ void s8_is_exact() {
         for (const auto& device : devices) {
             s.c_type = NPUENC_S32;
             std::vector<int32_t> result(size_c(s), 77);
-            device->matmul(s, a.data(), b.data(), result.data());
+            device->matmul(s, a.data(), b.data(), result.data(), unused_stats);
             for_each_element(s, result, 77, [&](size_t row, size_t col, size_t index) {
                 assert_near(products.sums[index], result[index], 0, device->name().c_str(), row,
                             col);
@@ -167,7 +167,7 @@ void s8_is_exact() {
 
             s.c_type = NPUENC_S8;
             std::vector<int8_t> narrow(size_c(s), 77);
-            device->matmul(s, a.data(), b.data(), narrow.data());
+            device->matmul(s, a.data(), b.data(), narrow.data(), unused_stats);
             for_each_element(s, narrow, int8_t{77}, [&](size_t row, size_t col, size_t index) {
                 const float scaled = static_cast<float>(products.sums[index]) * s.scale;
                 const double expected = std::fmin(
@@ -182,9 +182,10 @@ void takes_nothing() {
     CpuDevice device(2, nullptr);
     for (const Case& c : {Case{0, 3, 4, 5, false, false}, Case{2, 0, 4, 5, false, false},
                           Case{2, 3, 0, 5, true, true}}) {
-        device.matmul(shape_of(c, NPUENC_F32, NPUENC_F32), nullptr, nullptr, nullptr);
-        device.matmul(shape_of(c, NPUENC_BF16, NPUENC_BF16), nullptr, nullptr, nullptr);
-        device.matmul(shape_of(c, NPUENC_S8, NPUENC_S8), nullptr, nullptr, nullptr);
+        device.matmul(shape_of(c, NPUENC_F32, NPUENC_F32), nullptr, nullptr, nullptr, unused_stats);
+        device.matmul(shape_of(c, NPUENC_BF16, NPUENC_BF16), nullptr, nullptr, nullptr,
+                      unused_stats);
+        device.matmul(shape_of(c, NPUENC_S8, NPUENC_S8), nullptr, nullptr, nullptr, unused_stats);
     }
 }
 
@@ -194,7 +195,7 @@ void refuses_other_types() {
     npuenc_status status = NPUENC_OK;
     float a = 1, b = 1, c = 77;
     try {
-        device.matmul(s, &a, &b, &c);
+        device.matmul(s, &a, &b, &c, unused_stats);
     } catch (const Error& error) {
         status = error.status();
     }
@@ -213,7 +214,7 @@ void compare_threads_and_rows(const Case& c, npuenc_dtype operands, npuenc_dtype
             Matmul s = shape_of(c, operands, results);
             s.scale = 0.01f;
             std::vector<T> result(size_c(s), 77);
-            device.matmul(s, a, b, result.data());
+            device.matmul(s, a, b, result.data(), unused_stats);
             if (first.empty())
                 first = result;
             assert_memory_equal(first.data(), result.data(), result.size() * sizeof(T));
@@ -228,7 +229,7 @@ void compare_threads_and_rows(const Case& c, npuenc_dtype operands, npuenc_dtype
                                   static_cast<const char*>(a) +
                                       (item * s.stride_a + row * s.lda) * size_of_a,
                                   static_cast<const char*>(b) + item * s.stride_b * size_of_a,
-                                  parts.data() + item * s.stride_c + row * s.ldc);
+                                  parts.data() + item * s.stride_c + row * s.ldc, unused_stats);
                 }
             assert_memory_equal(first.data(), parts.data(), parts.size() * sizeof(T));
         }

@@ -44,9 +44,10 @@ class IdleDevice final : public Device {
     std::unique_ptr<Weight> pack(size_t, size_t, const Int8Rows&, const float*) override {
         return nullptr;
     }
-    void matmul(const Matmul&, const void*, const void*, void*) override {}
-    void linear(const Weight&, const Linear&, const void*, void*) override {}
-    void attention(const Attention&, const void*, const void*, const void*, void*) override {}
+    void matmul(const Matmul&, const void*, const void*, void*, Stats&) override {}
+    void linear(const Weight&, const Linear&, const void*, void*, Stats&) override {}
+    void attention(const Attention&, const void*, const void*, const void*, void*,
+                   Stats&) override {}
     void layer_norm(size_t, size_t, const float*, const float*, const float*, float*) override {}
     void convert(npuenc_dtype, size_t, const float*, void*) override {}
 
