@@ -737,7 +737,7 @@ void Array::deadlock(const std::string& controller) const {
     std::string text = "deadlock, nothing can move any more:";
     for (const std::string& line : lines)
         text += "\n  " + line;
-    throw SimulationError(text);
+    throw Deadlock(text);
 }
 
 // Executes an instruction stream while the array runs. What it does itself takes no time.
@@ -863,7 +863,8 @@ class Array::Controller {
     uint64_t resumes_at_ = 0;
 };
 
-RunReport Array::run(const InstructionStream& stream, HostBuffers& buffers) {
+RunReport Array::run(const InstructionStream& stream, HostBuffers& buffers,
+                     const std::atomic<bool>* stop) {
     if (tiles_.empty())
         throw SimulationError("no overlay is loaded");
     const std::unique_ptr<HostBuffers*, void (*)(HostBuffers**)> lent(
@@ -898,9 +899,10 @@ RunReport Array::run(const InstructionStream& stream, HostBuffers& buffers) {
             deadlock(controller.waits_for());
         }
         if (clock_.now - start >= options_.cycle_limit)
-            throw SimulationError("the run is not over after " +
-                                  std::to_string(options_.cycle_limit) + " cycles; " +
-                                  controller.waits_for());
+            throw Deadlock("the run is not over after " + std::to_string(options_.cycle_limit) +
+                           " cycles; " + controller.waits_for());
+        if (stop != nullptr && stop->load(std::memory_order_relaxed))
+            throw Deadlock("the run was stopped; " + controller.waits_for());
     }
     report.cycles = clock_.now - start;
     report.tokens_left = tokens_.size();

@@ -2,6 +2,7 @@
 // A clocked XDNA1 array: configure it, give it buffers, run an instruction stream.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -66,8 +67,9 @@ class Array {
     void load(const Overlay& overlay);
     // Without a load before it: on top of what is there.
     void configure(std::span<const npuenc::aie2::CdoCommand> commands);
-    // May be called again without a load.
-    RunReport run(const InstructionStream& stream, HostBuffers& buffers);
+    // May be called again without a load. Throws Deadlock too, also soon after `stop` was set.
+    RunReport run(const InstructionStream& stream, HostBuffers& buffers,
+                  const std::atomic<bool>* stop = nullptr);
     // Cycles without a controller.
     void step(uint64_t cycles);
 

@@ -13,4 +13,10 @@ class SimulationError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// A run that hardware would not end either: nothing can move any more, or not in the time given.
+class Deadlock : public SimulationError {
+  public:
+    using SimulationError::SimulationError;
+};
+
 } // namespace npusim

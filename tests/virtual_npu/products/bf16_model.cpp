@@ -58,7 +58,8 @@ uint32_t bf16_mac(uint32_t acc, const uint16_t a[8], const uint16_t b[8]) {
     const int grid = top - 23; // exponent of the grid's last place
     int64_t sum = 0;
     for (const Term& term : terms)
-        sum += rounded(term.mantissa, grid - term.exponent);
+        if (term.mantissa) // the exponent of a zero may be any
+            sum += rounded(term.mantissa, grid - term.exponent);
     if (sum == 0)
         return 0;
 

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT
+#include "tests/virtual_npu/firmware/gemm_arithmetic.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "tests/virtual_npu/products/bf16_model.hpp"
+
+#define INLINE inline __attribute__((always_inline))
+
+namespace virtual_npu {
+namespace {
+
+constexpr size_t micro_rows = 8, micro_k = 8, block_columns = 16;
+
+// Where value k, column of a tile of B lies, `width` columns to a micro-tile.
+template <size_t depth, size_t width>
+constexpr size_t b_index(size_t k, size_t column) {
+    return (column / block_columns * depth + k / micro_k * micro_k) * block_columns +
+           column % block_columns / width * (micro_k * width) + k % micro_k * width +
+           column % width;
+}
+
+template <size_t depth>
+constexpr size_t a_index(size_t row, size_t k) {
+    return row / micro_rows * (micro_rows * depth) + k / micro_k * (micro_rows * micro_k) +
+           row % micro_rows * micro_k + k % micro_k;
+}
+
+// A vector of the host that holds `bytes`.
+template <class T, size_t bytes>
+struct VectorOf {
+    typedef T Type __attribute__((vector_size(bytes)));
+    typedef T Unaligned __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
+};
+
+// Products of int8 are exact in f32, and so is the sum of 64 of them: at most 2^20.
+template <size_t bytes, size_t rows>
+INLINE void multiply_s8(const int8_t* a, const int8_t* b, uint32_t* sums) {
+    constexpr size_t depth = 64, lanes = bytes / sizeof(float), vectors = 2;
+    using Vector = typename VectorOf<float, bytes>::Type;
+    using Integers = typename VectorOf<int32_t, bytes>::Type;
+    using Words = typename VectorOf<uint32_t, bytes>::Type;
+    using Stored = typename VectorOf<uint32_t, bytes>::Unaligned;
+
+    // A by rows, B by rows of K.
+    constexpr size_t n_values = core_tile * depth;
+    alignas(64) int8_t a_bytes[n_values], b_bytes[n_values];
+    for (size_t row = 0; row < core_tile; ++row)
+        for (size_t k = 0; k < depth; k += micro_k)
+            std::memcpy(&a_bytes[row * depth + k], a + a_index<depth>(row, k), micro_k);
+    for (size_t k = 0; k < depth; ++k)
+        for (size_t column = 0; column < core_tile; column += 8)
+            std::memcpy(&b_bytes[k * core_tile + column], b + b_index<depth, 8>(k, column), 8);
+    alignas(64) float a_values[n_values], b_values[n_values];
+    for (size_t i = 0; i < n_values; ++i)
+        a_values[i] = a_bytes[i];
+    for (size_t i = 0; i < n_values; ++i)
+        b_values[i] = b_bytes[i];
+
+    for (size_t column = 0; column < core_tile; column += vectors * lanes)
+        for (size_t row = 0; row < core_tile; row += rows) {
+            Vector products[rows][vectors] = {};
+            for (size_t k = 0; k < depth; ++k) {
+                const auto* of_b =
+                    reinterpret_cast<const Vector*>(&b_values[k * core_tile + column]);
+                for (size_t i = 0; i < rows; ++i)
+                    for (size_t v = 0; v < vectors; ++v)
+                        products[i][v] += a_values[(row + i) * depth + k] * of_b[v];
+            }
+            for (size_t i = 0; i < rows; ++i)
+                for (size_t v = 0; v < vectors; ++v)
+                    *reinterpret_cast<Stored*>(&sums[(row + i) * core_tile + column + v * lanes]) +=
+                        reinterpret_cast<Words>(__builtin_convertvector(products[i][v], Integers));
+        }
+}
+
+// What fast arithmetic is exact for: exponents in this range, of values, products and sums, or
+// zero. Then no result of 4 steps is too small or too large for f32.
+constexpr int least_exponent = -100, largest_exponent = 120;
+constexpr int zero_exponent = -1000; // of a factor: no product with it counts
+
+INLINE bool are_finite(const uint16_t* bf16, size_t n) {
+    uint16_t largest = 0;
+    for (size_t i = 0; i < n; ++i)
+        largest = std::max<uint16_t>(largest, bf16[i] & 0x7fff);
+    return largest < 0x7f80;
+}
+
+// Values, and the exponents of their binades.
+INLINE void split(const uint16_t* bf16, size_t n, double* values, int16_t* exponents) {
+    for (size_t i = 0; i < n; ++i)
+        values[i] = std::bit_cast<float>(static_cast<uint32_t>(bf16[i]) << 16);
+    for (size_t i = 0; i < n; ++i) {
+        const auto magnitude = static_cast<int16_t>(bf16[i] & 0x7fff);
+        const auto exponent = static_cast<int16_t>(std::max<int16_t>(magnitude >> 7, 1) - 127);
+        exponents[i] = magnitude == 0 ? int16_t{zero_exponent} : exponent;
+    }
+}
+
+INLINE bool are_ordinary(const uint32_t* f32, size_t n) {
+    uint32_t others = 0;
+    for (size_t i = 0; i < n; ++i) {
+        const uint32_t magnitude = f32[i] & 0x7fffffff;
+        constexpr uint32_t least = (127 + least_exponent) << 23;
+        constexpr uint32_t range = (largest_exponent - least_exponent + 1) << 23;
+        others |= (magnitude != 0) & (magnitude - least >= range);
+    }
+    return others == 0;
+}
+
+constexpr size_t bf16_depth = 32;
+
+// A row of sums by the model itself. False: a sum is infinite and used again.
+bool multiply_bf16_row(const uint16_t* a, const uint16_t* b, size_t row, uint32_t* sums) {
+    for (size_t column = 0; column < core_tile; ++column)
+        for (size_t step = 0; step < bf16_depth; step += micro_k) {
+            uint16_t b_values[micro_k];
+            for (size_t k = 0; k < micro_k; ++k)
+                b_values[k] = b[b_index<bf16_depth, 4>(step + k, column)];
+            if ((sums[column] & 0x7f800000) == 0x7f800000)
+                return false;
+            sums[column] =
+                npuenc::bf16_mac(sums[column], a + a_index<bf16_depth>(row, step), b_values);
+        }
+    return true;
+}
+
+// A step adds 8 products to a sum: each of the nine terms is rounded to a grid of 2^-23 of the
+// largest exponent among them, where a product's exponent is the sum of its factors'; the terms are
+// added without error and the result is rounded to 24 bits.
+//
+// In double precision a term t becomes t on the grid when M = 1.5 * 2^52 grid steps are added, and
+// the integer that the bits of t + M are more than those of M is t in grid steps: so terms are
+// added as integers. Products are exact in double, fused with the addition or not. Rounding to 24
+// bits is the same, with the result's own exponent.
+template <size_t bytes>
+INLINE bool multiply_bf16(const uint16_t* a, const uint16_t* b, uint32_t* sums) {
+    constexpr size_t depth = bf16_depth, lanes = bytes / sizeof(double), steps = depth / micro_k;
+    using Doubles = typename VectorOf<double, bytes>::Type;
+    using Bits = typename VectorOf<uint64_t, bytes>::Type;
+    using Signed = typename VectorOf<int64_t, bytes>::Type;
+    using Exponents = typename VectorOf<int16_t, bytes>::Type;
+    using Naturals = typename VectorOf<uint16_t, bytes>::Type;
+
+    // A by rows, B by rows of K.
+    constexpr size_t n_values = core_tile * depth;
+    alignas(64) uint16_t a_bits[n_values], b_bits[n_values];
+    for (size_t row = 0; row < core_tile; ++row)
+        for (size_t k = 0; k < depth; k += micro_k)
+            std::memcpy(&a_bits[row * depth + k], a + a_index<depth>(row, k), micro_k * 2);
+    for (size_t k = 0; k < depth; ++k)
+        for (size_t column = 0; column < core_tile; column += 4)
+            std::memcpy(&b_bits[k * core_tile + column], b + b_index<depth, 4>(k, column), 4 * 2);
+    if (!are_finite(a_bits, n_values) || !are_finite(b_bits, n_values))
+        return false;
+    alignas(64) double a_values[n_values], b_values[n_values];
+    alignas(64) int16_t a_exponents[n_values], b_exponents[n_values];
+    split(a_bits, n_values, a_values, a_exponents);
+    split(b_bits, n_values, b_values, b_exponents);
+
+    constexpr uint64_t exponent_field = uint64_t{0x7ff} << 52;
+    // Exponent e of a double's binade: that of M is more, by so much.
+    constexpr int m_above = 52 - 23;
+    constexpr uint64_t to_m = (uint64_t{m_above} << 52) + (uint64_t{1} << 51);
+
+    for (size_t row = 0; row < core_tile; ++row) {
+        uint32_t* sums_of_row = sums + row * core_tile;
+        bool ordinary = are_ordinary(sums_of_row, core_tile);
+        alignas(64) double now[core_tile];
+        for (size_t column = 0; column < core_tile; ++column)
+            now[column] = std::bit_cast<float>(sums_of_row[column]);
+
+        // The largest exponents of products, and their M.
+        alignas(64) uint64_t m_of_products[steps][core_tile];
+        Exponents highest = {};
+        Naturals farthest = {};
+        const Exponents least = Exponents{} + least_exponent;
+        for (size_t step = 0; step < steps; ++step) {
+            const int16_t* of_a = &a_exponents[row * depth + step * micro_k];
+            const int16_t* of_b = &b_exponents[step * micro_k * core_tile];
+            alignas(64) int16_t upper[core_tile];
+            for (size_t column = 0; column < core_tile; column += bytes / sizeof(int16_t)) {
+                Exponents found = Exponents{} + 2 * zero_exponent;
+                for (size_t k = 0; k < micro_k; ++k) {
+                    const Exponents of_product =
+                        *reinterpret_cast<const Exponents*>(&of_b[k * core_tile + column]) +
+                        of_a[k];
+                    found = of_product > found ? of_product : found;
+                }
+                highest = found > highest ? found : highest;
+                const auto above_least = reinterpret_cast<Naturals>(found - least_exponent);
+                farthest = above_least > farthest ? above_least : farthest;
+                found = found > least ? found : least;
+                *reinterpret_cast<Exponents*>(&upper[column]) =
+                    (found + (1023 + m_above)) * 2 + 1; // M's bits from 51 on
+            }
+            for (size_t column = 0; column < core_tile; ++column)
+                m_of_products[step][column] = static_cast<uint64_t>(int64_t{upper[column]}) << 51;
+        }
+        // As a natural number, an exponent below the least is above all others, but for those of
+        // products that are zero.
+        constexpr auto all_zero =
+            static_cast<uint16_t>(zero_exponent + largest_exponent + 8 - least_exponent);
+        int16_t highest_of_all = 0;
+        uint16_t farthest_of_all = 0;
+        for (size_t i = 0; i < bytes / sizeof(int16_t); ++i) {
+            highest_of_all = std::max<int16_t>(highest_of_all, highest[i]);
+            farthest_of_all = std::max<uint16_t>(farthest_of_all, farthest[i]);
+        }
+        ordinary = ordinary && highest_of_all <= largest_exponent && farthest_of_all <= all_zero;
+        if (!ordinary) {
+            if (!multiply_bf16_row(a, b, row, sums_of_row))
+                return false;
+            continue;
+        }
+
+        for (size_t step = 0; step < steps; ++step) {
+            const double* of_a = &a_values[row * depth + step * micro_k];
+            const double* of_b = &b_values[step * micro_k * core_tile];
+            for (size_t column = 0; column < core_tile; column += lanes) {
+                auto& sum = *reinterpret_cast<Doubles*>(&now[column]);
+                const Bits of_sum = (reinterpret_cast<Bits>(sum) & exponent_field) + to_m;
+                const Bits of_products =
+                    *reinterpret_cast<const Bits*>(&m_of_products[step][column]);
+                const Bits m_bits =
+                    reinterpret_cast<Signed>(of_products) > reinterpret_cast<Signed>(of_sum)
+                        ? of_products
+                        : of_sum;
+                const auto m = reinterpret_cast<Doubles>(m_bits);
+
+                Bits total = reinterpret_cast<Bits>(sum + m) - (m_bits << 3);
+                for (size_t k = 0; k < micro_k; ++k)
+                    total += reinterpret_cast<Bits>(
+                        of_a[k] * *reinterpret_cast<const Doubles*>(&of_b[k * core_tile + column]) +
+                        m);
+                const Doubles exact = reinterpret_cast<Doubles>(total) - m;
+                const auto rounding = reinterpret_cast<Doubles>(
+                    (reinterpret_cast<Bits>(exact) & exponent_field) + to_m);
+                sum = (exact + rounding) - rounding;
+            }
+        }
+        for (size_t column = 0; column < core_tile; ++column)
+            sums_of_row[column] = std::bit_cast<uint32_t>(static_cast<float>(now[column]));
+    }
+    return true;
+}
+
+void s8_baseline(const int8_t* a, const int8_t* b, uint32_t* sums) {
+    multiply_s8<16, 4>(a, b, sums);
+}
+bool bf16_baseline(const uint16_t* a, const uint16_t* b, uint32_t* sums) {
+    return multiply_bf16<16>(a, b, sums);
+}
+
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+
+AVX2 void s8_avx2(const int8_t* a, const int8_t* b, uint32_t* sums) {
+    multiply_s8<32, 4>(a, b, sums);
+}
+AVX2 bool bf16_avx2(const uint16_t* a, const uint16_t* b, uint32_t* sums) {
+    return multiply_bf16<32>(a, b, sums);
+}
+AVX512 void s8_avx512(const int8_t* a, const int8_t* b, uint32_t* sums) {
+    multiply_s8<64, 8>(a, b, sums);
+}
+AVX512 bool bf16_avx512(const uint16_t* a, const uint16_t* b, uint32_t* sums) {
+    return multiply_bf16<64>(a, b, sums);
+}
+
+bool has_avx2() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+bool has_avx512() {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+// All of a tile in the order of the result, `width` columns to a micro-tile.
+template <size_t width, class Convert>
+void write(const uint32_t* sums, uint8_t* result, const Convert& convert) {
+    for (size_t rows = 0; rows < core_tile; rows += micro_rows)
+        for (size_t columns = 0; columns < core_tile; columns += width)
+            for (size_t row = rows; row < rows + micro_rows; ++row)
+                for (size_t column = columns; column < columns + width; ++column) {
+                    const auto value = convert(sums[row * core_tile + column]);
+                    std::memcpy(result, &value, sizeof value);
+                    result += sizeof value;
+                }
+}
+
+} // namespace
+
+std::span<const GemmArithmetic> gemm_arithmetic() {
+    static constexpr GemmArithmetic all[] = {
+        {"baseline", s8_baseline, bf16_baseline},
+#if defined(__x86_64__)
+        {"avx2", s8_avx2, bf16_avx2},
+        {"avx512", s8_avx512, bf16_avx512},
+#endif
+    };
+    size_t n = 1;
+#if defined(__x86_64__)
+    n += has_avx512() ? 2 : has_avx2();
+#endif
+    return std::span(all).first(n);
+}
+
+void write_s32(const uint32_t* sums, uint8_t* result) {
+    write<8>(sums, result, [](uint32_t sum) { return sum; });
+}
+
+void write_f32(const uint32_t* sums, uint8_t* result) {
+    write<4>(sums, result, [](uint32_t sum) { return sum; });
+}
+
+void write_s8(const uint32_t* sums, unsigned shift, uint8_t* result) {
+    write<8>(sums, result, [shift](uint32_t bits) {
+        const int64_t sum = static_cast<int32_t>(bits);
+        // A tie goes up from an odd number only.
+        const int64_t rounded =
+            shift == 0 ? sum
+                       : (sum + (int64_t{1} << (shift - 1)) - 1 + (sum >> shift & 1)) >> shift;
+        return static_cast<int8_t>(std::clamp<int64_t>(rounded, -128, 127));
+    });
+}
+
+} // namespace virtual_npu
