@@ -32,7 +32,9 @@
  *             thread meanwhile. Freeing a handle while another thread still passes it to a call
  *             is undefined, as with free().
  *   Fork      Handles do not survive fork(): in the child every call on one that was made before
- *             returns E_FORKED, and calls without a result do nothing. The child may open anew.
+ *             returns E_FORKED, and calls without a result do nothing. The child may open anew;
+ *             where its parent has opened an NPU, the CPU only, as XRT does not survive fork():
+ *             asked for the NPU, npuenc_open returns E_UNSUPPORTED, and AUTO takes the CPU.
  *   Unwinding No exception or longjmp may cross this line in either direction.
  *   Silence   npuenc never prints, aborts, changes signal handlers, or reads the environment, but
  *             for these variables, which programs with raised privileges ignore:
@@ -40,6 +42,13 @@
  *                            avx512, avx512vnni, avx512bf16 (with BF16 and VBMI).
  *                            npuenc_open fails with E_UNSUPPORTED for one that the CPU lacks and
  *                            E_INVALID for another word.
+ *               NPUENC_MODULE_PATH   the directory of npuenc-xrt.so, through which NPUs are driven,
+ *                            instead of the installed npuenc/ beside libnpuenc.
+ *               NPUENC_OVERLAY_PATH  directories divided by colons that are searched for overlays,
+ *                            the NPU's programs, instead of the installed share/npuenc/npu1. Those
+ *                            made with AMD's tools are taken if their manifests say the same.
+ *             Where there is an NPU to be driven, XRT is loaded, which reads its own variables and
+ *             xrt.ini; with XCL_EMULATION_MODE among them no NPU is usable.
  *
  * Enumerators only name the values: parameters and fields are int32_t or uint32_t, so that a value
  * from another version is data in every language.
@@ -105,11 +114,14 @@ typedef enum npuenc_dtype {
 
 /* What products are computed in: weights x activations -> sums. */
 typedef enum npuenc_precision {
-    NPUENC_PRECISION_AUTO = 0, /* chosen by npuenc, see the struct that has it */
-    NPUENC_PRECISION_F32 = 1,  /* f32 x f32 -> f32 */
-    NPUENC_PRECISION_BF16 = 2, /* bf16 x bf16 -> f32 */
-    NPUENC_PRECISION_INT8 = 3  /* int8 with a scale per output channel x int8 with a scale per row
-                                  (found from the row's largest magnitude) -> int32 */
+    NPUENC_PRECISION_AUTO = 0,  /* chosen by npuenc, see the struct that has it */
+    NPUENC_PRECISION_F32 = 1,   /* f32 x f32 -> f32 */
+    NPUENC_PRECISION_BF16 = 2,  /* bf16 x bf16 -> f32 */
+    NPUENC_PRECISION_INT8 = 3,  /* int8 with a scale per output channel x int8 with a scale per row
+                                   (found from the row's largest magnitude) -> int32 */
+    NPUENC_PRECISION_BF16X2 = 4 /* reported, not to be asked for: each operand is the sum of two
+                                   bf16, of 16 bits together, and a product three of bf16 with f32
+                                   sums */
 } npuenc_precision;
 
 typedef enum npuenc_input {
@@ -248,7 +260,11 @@ typedef struct npuenc_linear_desc {
  *   F32   f32 throughout
  *   BF16  products of bf16 with f32 sums, softmax in f32, probabilities and results rounded to bf16
  *   S8    a real value is its integer times its scale; products of q and k exact, softmax in f32,
- *         probabilities rounded to bf16; results are clamp(rint(real / out_scale), -128, 127) */
+ *         probabilities rounded to bf16; results are clamp(rint(real / out_scale), -128, 127).
+ *         An NPU has one fused kernel for 64 positions in heads of 64 without a mask, where scale *
+ *         q_scale * k_scale is in 2^-28..2^-6 and out_scale is v_scale times a power of two,
+ *         2^-4..2^15. It approximates the softmax by tangents: the correlation of its results with
+ *         exact ones is at least 0.99 */
 typedef struct npuenc_attention_desc {
     uint32_t struct_size;
     int32_t type;                               /* F32, BF16 or S8; no default */
@@ -265,7 +281,8 @@ typedef struct npuenc_attention_desc {
 #define NPUENC_ATTENTION_MASK_PER_ITEM 1u /* ADD_F32: the mask has its own [..] for every item */
 #define NPUENC_ATTENTION_MASK_PER_HEAD 2u /* ADD_F32: and for every head */
 
-/* Precision AUTO is a table, made from measurements, of the context's isa and the model's n_state:
+/* Precision AUTO is BF16 when any products run on an NPU. Else it is a table, made from
+ * measurements, of the context's isa and the model's n_state:
  *
  *   isa           n_state                  AUTO
  *   avx512bf16    384 (tiny), 512 (base)   BF16
@@ -276,16 +293,18 @@ typedef struct npuenc_attention_desc {
  * in npuenc_model_info. A later version may choose otherwise: who needs the same states from it
  * names the precision.
  *
- * Which device runs a family of operators: AUTO leaves it to npuenc, which takes the context's
- * where it has the operator. CPU is allowed on any context; NPU on an NPU's only (else
- * E_UNSUPPORTED). */
+ * Which device runs a family of operators: CPU is allowed on any context; NPU on an NPU's only, and
+ * for products only (else E_UNSUPPORTED). AUTO on an NPU's context is the NPU for products with
+ * weights and the CPU for the rest. That is attention as well: on the array the host would have to
+ * take all scores out, make probabilities of them and put these in again. */
 typedef struct npuenc_model_options {
     uint32_t struct_size;
-    int32_t precision;          /* npuenc_precision of all products. What the states depend on most
-                                   is one step wider, BF16 with INT8, F32 with BF16: the
-                                   convolutions, the first layer's attention with its projections
-                                   and, with INT8, its MLP. E_UNSUPPORTED where a device lacks it
-                                   */
+    int32_t precision;          /* AUTO, F32, BF16 or INT8: npuenc_precision of all products. What
+                                   the states depend on most is one step wider, BF16 with INT8, F32
+                                   with BF16: the convolutions, the first layer's attention with its
+                                   projections and, with INT8, its MLP. An NPU has no F32: asked for
+                                   it is E_UNSUPPORTED, and with BF16 the projections are BF16X2
+                                   there, the convolutions and attention BF16 */
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */
@@ -300,7 +319,8 @@ typedef struct npuenc_model_info {
     uint32_t n_head, n_layer;
     uint32_t n_vocab;       /* 0 where the file does not say; 51864: English only */
     int32_t precision;      /* npuenc_precision in use, never AUTO */
-    int32_t wide_precision; /* of what is most sensitive, never AUTO: see npuenc_model_options */
+    int32_t wide_precision; /* of what is most sensitive, the first layer's projections, never AUTO:
+                               see npuenc_model_options */
     uint32_t reserved;      /* 0 */
     int32_t linear_device, attention_device, conv_device, elementwise_device; /* never AUTO */
     uint64_t n_parameters;                                                    /* of the encoder */
@@ -349,11 +369,13 @@ typedef struct npuenc_stats {
     uint64_t n_submissions; /* to the NPU; it and what follows is 0 on the CPU */
     uint64_t n_syncs;       /* synchronisations of buffers with the NPU */
     uint64_t bytes_to_device, bytes_from_device;
-    uint64_t pack_ns;       /* host: operands into device order */
+    uint64_t pack_ns;       /* host: operands into device order, with norms, quantisation and
+                               softmax on the way */
     uint64_t submit_ns;     /* host: handing over */
     uint64_t sync_ns;       /* host: synchronisations */
     uint64_t device_ns;     /* waiting for the device */
-    uint64_t unpack_ns;     /* host: results out of device order */
+    uint64_t unpack_ns;     /* host: results out of device order, with scales, bias, GELU and
+                               addition on the way */
     uint64_t accumulate_ns; /* host: adding partial sums */
 } npuenc_stats;
 
@@ -397,8 +419,13 @@ NPUENC_API int32_t npuenc_device_get(uint32_t i, npuenc_device_info* info);
 /* ---- Context --------------------------------------------------------------------------------- */
 
 /* Opens a device; options NULL: all defaults. Starts n_threads - 1 threads. The caller owns *out.
- * E_NOT_FOUND: no such device. E_UNSUPPORTED: the device is there but cannot be used, the detail
- * says why. E_NOMEM. */
+ * E_NOT_FOUND: no such device. E_NOMEM. The rest says of an NPU that it is there but not used, and
+ * the detail says why and what to do about it:
+ *   E_UNSUPPORTED  it is not set up: its kernel driver, permissions, limit of locked memory,
+ *                  firmware, XRT or npuenc-xrt, or overlays missing, damaged or not npuenc's
+ *   E_BUSY         other processes hold all of the array's contexts
+ *   E_DEVICE       it failed, or computed a known product wrongly; E_TIMEOUT: it did not answer
+ * AUTO takes the CPU then, and npuenc_ctx_reason has the detail. */
 NPUENC_API int32_t npuenc_open(const npuenc_open_options* options, npuenc_ctx** out);
 
 /* Waits for calls of the context that are in flight, then frees the handle. Its device and threads

@@ -83,7 +83,7 @@ extern "C" int32_t npuenc_attention(npuenc_ctx* ctx, const npuenc_attention_desc
                                     size_t mask_bytes, void* out, size_t out_bytes,
                                     npuenc_run* run) {
     return guarded([&] {
-        Context& context = *check_handle(ctx, "ctx").context;
+        Context& context = *check_working(ctx, "ctx").context;
         const npuenc_attention_desc known = read_struct(desc, "desc");
         const npuenc_precision precision = checked_precision(known.type);
         check_scalars(known);

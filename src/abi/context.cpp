@@ -78,10 +78,10 @@ int32_t npuenc_ctx_get_info(const npuenc_ctx* ctx, npuenc_ctx_info* info) {
         known.device_type = context.device().type();
         known.device_index = context.choice().description.index;
         known.n_threads = context.device().parallel().n_threads();
-        known.status = NPUENC_OK;
+        known.status = context.device().status();
         known.fell_back = context.choice().fell_back;
         write_text(known.device_name, context.choice().description.name);
-        write_text(known.isa, context.choice().description.isa);
+        write_text(known.isa, context.device().isa());
         write_struct(info, known);
     });
 }

@@ -22,8 +22,8 @@ class Drivers {
     }
 
   private:
-    NpuDriver npu_;
     CpuDriver cpu_;
+    NpuDriver npu_{cpu_};
 };
 
 } // namespace npuenc

@@ -151,7 +151,7 @@ int32_t npuenc_encode(npuenc_model* model, const npuenc_encode_desc* desc, const
                       size_t in_bytes, const uint32_t* lengths, size_t n_lengths, void* out,
                       size_t out_bytes, npuenc_run* run) {
     return guarded([&] {
-        npuenc_model& handle = check_handle(model, "model");
+        npuenc_model& handle = check_working(model, "model");
         const Batch batch = checked_batch(*handle.encoder,
                                           {desc, in, in_bytes, lengths, n_lengths, out, out_bytes});
         call(*handle.context, run,
@@ -163,7 +163,7 @@ int32_t npuenc_encode_submit(npuenc_model* model, const npuenc_encode_desc* desc
                              size_t in_bytes, const uint32_t* lengths, size_t n_lengths, void* out,
                              size_t out_bytes, npuenc_run* run) {
     return guarded([&] {
-        npuenc_model& handle = check_handle(model, "model");
+        npuenc_model& handle = check_working(model, "model");
         require_not_null(run, "run");
         Batch batch = checked_batch(*handle.encoder,
                                     {desc, in, in_bytes, lengths, n_lengths, out, out_bytes});

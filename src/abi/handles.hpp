@@ -50,6 +50,15 @@ Handle& check_handle(Handle* handle, const char* name) {
     return *handle;
 }
 
+// The same for a call that loads or computes: E_CTX_LOST where the device has gone.
+template <typename Handle>
+Handle& check_working(Handle* handle, const char* name) {
+    Handle& checked = check_handle(handle, name);
+    if (checked.context->device().status() != NPUENC_OK)
+        fail(NPUENC_E_CTX_LOST, "the device of this context has gone: open a new context");
+    return checked;
+}
+
 // The caller's run, if there is one, else one that nobody else sees.
 class RunOrOwn {
   public:

@@ -59,7 +59,7 @@ extern "C" int32_t npuenc_matmul(npuenc_ctx* ctx, const npuenc_matmul_desc* desc
                                  size_t a_bytes, const void* b, size_t b_bytes, void* c,
                                  size_t c_bytes, npuenc_run* run) {
     return guarded([&] {
-        Context& context = *check_handle(ctx, "ctx").context;
+        Context& context = *check_working(ctx, "ctx").context;
         const npuenc_matmul_desc known = read_struct(desc, "desc");
         const Types types = checked_types(known);
         const bool transposed = known.flags & NPUENC_MATMUL_B_TRANSPOSED;

@@ -42,7 +42,7 @@ int32_t npuenc_mel_size(const npuenc_mel_desc* desc, size_t* bytes) {
 int32_t npuenc_mel(npuenc_ctx* ctx, const npuenc_mel_desc* desc, const void* pcm, size_t pcm_bytes,
                    void* out, size_t out_bytes, npuenc_run* run) {
     return guarded([&] {
-        Context& context = *check_handle(ctx, "ctx").context;
+        Context& context = *check_working(ctx, "ctx").context;
         const npuenc_mel_desc known = checked_desc(desc);
         const auto input = static_cast<npuenc_input>(known.input);
         const size_t n_samples = pcm_bytes / sample_size(input);

@@ -92,7 +92,7 @@ int32_t npuenc_model_load(npuenc_ctx* ctx, const char* path, const npuenc_model_
     return guarded([&] {
         require_not_null(out, "out");
         *out = nullptr;
-        const std::shared_ptr<Context>& context = check_handle(ctx, "ctx").context;
+        const std::shared_ptr<Context>& context = check_working(ctx, "ctx").context;
         require_not_null(path, "path");
         const PlanOptions plan = checked_options(options);
         check_places(plan, context->device()); // before anything is read
@@ -105,7 +105,7 @@ int32_t npuenc_model_load_memory(npuenc_ctx* ctx, const void* data, size_t data_
     return guarded([&] {
         require_not_null(out, "out");
         *out = nullptr;
-        const std::shared_ptr<Context>& context = check_handle(ctx, "ctx").context;
+        const std::shared_ptr<Context>& context = check_working(ctx, "ctx").context;
         Buffer{data, data_bytes, "data"}.check(data_bytes, 1);
         const PlanOptions plan = checked_options(options);
         check_places(plan, context->device());

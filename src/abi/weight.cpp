@@ -70,7 +70,7 @@ int32_t npuenc_weight_create(npuenc_ctx* ctx, const npuenc_weight_desc* desc, co
     return guarded([&] {
         require_not_null(out, "out");
         *out = nullptr;
-        const std::shared_ptr<Context>& context = check_handle(ctx, "ctx").context;
+        const std::shared_ptr<Context>& context = check_working(ctx, "ctx").context;
         const npuenc_weight_desc known = read_struct(desc, "desc");
         if (!is_real(known.type) && known.type != NPUENC_S8)
             fail(NPUENC_E_INVALID, "desc.type %d is not F32, F16, BF16 or S8", known.type);
@@ -113,7 +113,7 @@ void npuenc_weight_free(npuenc_weight* weight) {
 int32_t npuenc_linear(npuenc_weight* weight, const npuenc_linear_desc* desc, const void* x,
                       size_t x_bytes, void* y, size_t y_bytes, npuenc_run* run) {
     return guarded([&] {
-        npuenc_weight& handle = check_handle(weight, "weight");
+        npuenc_weight& handle = check_working(weight, "weight");
         const Weight& packed = *handle.weight;
         const npuenc_linear_desc known = read_struct(desc, "desc");
         require(is_real(known.x_type), "desc.x_type is not F32, BF16 or F16");

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "cpu/cpu_device.hpp"
+#include "device/visible_keys.hpp"
 #include "error.hpp"
 
 namespace npuenc {
@@ -26,27 +27,6 @@ constexpr size_t queries_of_task = 4 * queries_together;
 constexpr size_t packed_bytes = size_t{16} << 20;
 // Values converted at a time while they are packed; a multiple of every k_group.
 constexpr size_t staged_positions = 256;
-
-// How many keys, from the first, a query may see.
-class Visible {
-  public:
-    explicit Visible(const Attention& shape) : shape_(shape) {}
-
-    size_t of_item(size_t item) const {
-        if (shape_.mask == NPUENC_MASK_KEY_LENGTHS)
-            return std::min<size_t>(shape_.key_lengths[item], shape_.kv_len);
-        return shape_.kv_len;
-    }
-    size_t of_query(size_t item, size_t query) const {
-        if (shape_.mask != NPUENC_MASK_CAUSAL)
-            return of_item(item);
-        const size_t end = query + 1 + shape_.kv_len;
-        return end > shape_.q_len ? std::min(end - shape_.q_len, shape_.kv_len) : 0;
-    }
-
-  private:
-    const Attention& shape_;
-};
 
 // One call. Heads are counted over the whole batch.
 class Call {
@@ -145,7 +125,7 @@ class Call {
     const size_t block_keys_;
     const size_t lda_, ldp_;  // bytes from one packed query to the next, and of probabilities
     const size_t ld_results_; // elements
-    const Visible visible_;
+    const VisibleKeys visible_;
     const char *q_, *k_, *v_;
     char* out_;
     const size_t k_stride_, v_stride_;

@@ -7,8 +7,8 @@
 
 #include "cpu/packed_weight.hpp"
 #include "cpu/team.hpp"
-#include "cpu/workspace.hpp"
 #include "device/device.hpp"
+#include "device/shared_memory.hpp"
 #include "kernels/cpu/kernels.h"
 
 namespace npuenc {

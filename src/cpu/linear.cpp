@@ -3,17 +3,12 @@
 #include <cstring>
 
 #include "cpu/cpu_device.hpp"
+#include "device/linear_finish.hpp"
 #include "error.hpp"
 
 namespace npuenc {
 
 namespace {
-
-npuenc_float float_of(npuenc_dtype type) {
-    return type == NPUENC_BF16  ? npuenc_float_bf16
-           : type == NPUENC_F16 ? npuenc_float_f16
-                                : npuenc_float_f32;
-}
 
 // Rows of x as the product takes them: normalised if asked, then in the weight's precision.
 class Input {
@@ -135,36 +130,6 @@ const npuenc_gemm& gemm_for(const npuenc_kernels& kernels, npuenc_precision prec
                                                 : kernels.gemm_f32;
 }
 
-// What becomes of the sums of the first element.
-npuenc_finish finish_of(const PackedWeight& weight, const Linear& shape, void* y) {
-    npuenc_finish finish{};
-    finish.col_scale = weight.scales();
-    finish.bias = weight.bias();
-    if (shape.gelu)
-        finish.gelu = shape.y_type == NPUENC_BF16 && weight.precision() != NPUENC_PRECISION_F32
-                          ? npuenc_gelu_bf16
-                          : npuenc_gelu_f32;
-    finish.addend = shape.addend;
-    finish.ld_addend = shape.ld_addend;
-    finish.type = float_of(shape.y_type);
-    finish.y = y;
-    finish.ldy = shape.ldy;
-    return finish;
-}
-
-// The same from element (row, col) on.
-npuenc_finish shifted(npuenc_finish finish, size_t row, size_t col) {
-    if (finish.col_scale)
-        finish.col_scale += col;
-    if (finish.bias)
-        finish.bias += col;
-    if (finish.addend)
-        finish.addend += row * finish.ld_addend + col;
-    const size_t size = finish.type == npuenc_float_f32 ? 4 : 2;
-    finish.y = static_cast<char*>(finish.y) + (row * finish.ldy + col) * size;
-    return finish;
-}
-
 void prefetch_finish(const npuenc_finish& finish, size_t rows, size_t cols) {
     const size_t size = finish.type == npuenc_float_f32 ? 4 : 2;
     prefetch_rows(finish.y, rows, cols * size, finish.ldy * size);
@@ -184,7 +149,8 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     const bool int8 = weight->precision() == NPUENC_PRECISION_INT8;
     const npuenc_gemm& gemm = gemm_for(kernels_, weight->precision());
     const Input input(kernels_, gemm, *weight, shape, x);
-    const npuenc_finish finish = finish_of(*weight, shape, y);
+    const npuenc_finish finish =
+        finish_of(shape, weight->precision(), weight->scales(), weight->bias(), y);
     const Split split(gemm, shape.rows, weight->n_out(), k, team_.n_threads());
     const size_t lda = row_stride(gemm, k);
     Scratch::Sizes sizes;

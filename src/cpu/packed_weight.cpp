@@ -81,7 +81,8 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, T
                        });
         break;
     case NPUENC_PRECISION_AUTO:
-        fail(NPUENC_E_INTERNAL, "a weight to be packed in no precision");
+    case NPUENC_PRECISION_BF16X2:
+        fail(NPUENC_E_INTERNAL, "a weight to be packed in a precision that is not the CPU's");
     }
 }
 

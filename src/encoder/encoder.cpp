@@ -20,8 +20,11 @@ float mel_floor(float maximum) {
 // The most that row_length adds.
 constexpr size_t row_gap = 2 * cache_line / sizeof(uint16_t);
 
-// Elements from row to row of n elements: an odd number of cache lines, as devices read them best.
-size_t row_length(size_t n, npuenc_dtype type) {
+// Elements from row to row of n elements that a device reads: an odd number of cache lines for the
+// CPU, whose products read them where they are.
+size_t row_length(size_t n, npuenc_dtype type, const Device& reader) {
+    if (reader.type() != NPUENC_DEVICE_CPU)
+        return n;
     const size_t in_line = cache_line / element_size(type);
     return (ceil_div(n, in_line) | 1) * in_line;
 }
@@ -50,10 +53,12 @@ Linear into_branch(size_t rows, const Weight& weight, const Norm& norm, npuenc_d
     return shape;
 }
 
-// From a branch back: it is added to these rows of the residual stream.
-Linear out_of_branch(size_t rows, const Weight& weight, npuenc_dtype type, const float* stream) {
+// From a branch, whose rows are ldx elements apart, back: it is added to these rows of the residual
+// stream.
+Linear out_of_branch(size_t rows, const Weight& weight, npuenc_dtype type, size_t ldx,
+                     const float* stream) {
     Linear shape = dense(rows, weight, type, NPUENC_F32);
-    shape.ldx = row_length(weight.n_in(), type);
+    shape.ldx = ldx;
     shape.addend = stream;
     shape.ld_addend = weight.n_out();
     return shape;
@@ -69,7 +74,7 @@ struct Encoder::Workspace {
     AlignedBuffer frames; // [1 + n_frames + 1][n_mels], zeros before and after
     AlignedBuffer x;      // [n_ctx][n_state], the residual stream
     AlignedBuffer h;      // [n_ctx][n_state] with gaps, what attention found
-    AlignedBuffer wide;   // [1 + n_frames + 1][n_state], [n_ctx][3 n_state] or [some][n_mlp]
+    AlignedBuffer wide;   // [1 + n_frames + 1][n_state], [n_ctx][3 n_state] or [mlp_rows][n_mlp]
 
     void fit(const HyperParameters& dims, uint32_t n_ctx, uint32_t mlp_rows, bool from_pcm,
              size_t activation) {
@@ -82,7 +87,7 @@ struct Encoder::Workspace {
         x.reserve(n_ctx * n_state * sizeof(float));
         h.reserve(n_ctx * (n_state + row_gap) * activation);
         const size_t widest = std::max({(n_frames + 2) * n_state, size_t{n_ctx} * 3 * n_state,
-                                        std::min(n_ctx, mlp_rows) * (dims.n_mlp() + row_gap)});
+                                        mlp_rows * (dims.n_mlp() + row_gap)});
         wide.reserve(widest * activation);
     }
 };
@@ -125,7 +130,7 @@ Encoder::~Encoder() = default;
 
 void Encoder::encode(const Batch& batch, Run& run) const {
     Lease lease(*this);
-    (*lease).fit(dims_, batch.n_ctx, mlp_rows(), batch.input != NPUENC_INPUT_MEL_F32,
+    (*lease).fit(dims_, batch.n_ctx, mlp_rows(batch.n_ctx), batch.input != NPUENC_INPUT_MEL_F32,
                  activation_size());
     run.set_total(static_cast<uint32_t>(batch.size * steps_per_item()));
     for (size_t item = 0; item < batch.size; ++item) {
@@ -198,21 +203,21 @@ void Encoder::convolve(uint32_t n_ctx, Workspace& work, Run& run) const {
     const size_t n_frames = size_t{n_ctx} * frames_per_state;
     const size_t n_state = dims_.n_state;
     const npuenc_device_type device = plan_.conv->type();
-    const npuenc_dtype type = activations_of(plan_.wide_precision);
+    const npuenc_precision precision = plan_.conv_precision;
+    const npuenc_dtype type = activations_of(precision);
     // One row of zeros, then the result of the first convolution.
     auto* padded = work.wide.as<unsigned char>();
     const size_t row_bytes = n_state * element_size(type);
 
-    run.operate({"conv1", -1, device, plan_.wide_precision, product(n_frames, *weights_.conv1)},
-                [&] {
-                    Linear shape = dense(n_frames, *weights_.conv1, NPUENC_F32, type);
-                    shape.ldx = dims_.n_mels;
-                    shape.gelu = true;
-                    std::fill_n(padded, row_bytes, static_cast<unsigned char>(0));
-                    plan_.conv->linear(*weights_.conv1, shape, work.frames.data(),
-                                       padded + row_bytes, run.stats_in_work());
-                });
-    run.operate({"conv2", -1, device, plan_.wide_precision, product(n_ctx, *weights_.conv2)}, [&] {
+    run.operate({"conv1", -1, device, precision, product(n_frames, *weights_.conv1)}, [&] {
+        Linear shape = dense(n_frames, *weights_.conv1, NPUENC_F32, type);
+        shape.ldx = dims_.n_mels;
+        shape.gelu = true;
+        std::fill_n(padded, row_bytes, static_cast<unsigned char>(0));
+        plan_.conv->linear(*weights_.conv1, shape, work.frames.data(), padded + row_bytes,
+                           run.stats_in_work());
+    });
+    run.operate({"conv2", -1, device, precision, product(n_ctx, *weights_.conv2)}, [&] {
         Linear shape = dense(n_ctx, *weights_.conv2, type, NPUENC_F32);
         shape.ldx = frames_per_state * n_state;
         shape.gelu = true;
@@ -247,7 +252,7 @@ void Encoder::attend(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) 
     shape.head_dim = dims_.head_dim();
     shape.q_len = shape.kv_len = n_ctx;
     shape.ldq = shape.ldk = shape.ldv = 3 * n_state;
-    shape.ldo = row_length(n_state, type);
+    shape.ldo = row_length(n_state, type, *plan_.linear);
     shape.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
     shape.mask = NPUENC_MASK_NONE;
     const uint64_t macs = 2 * uint64_t{n_ctx} * n_ctx * n_state;
@@ -259,25 +264,26 @@ void Encoder::attend(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) 
     });
 
     project("attention out", *layer.attention_out,
-            out_of_branch(n_ctx, *layer.attention_out, type, x), work.h.data(), x);
+            out_of_branch(n_ctx, *layer.attention_out, type, shape.ldo, x), work.h.data(), x);
 }
 
-// Some rows at a time, so that what is between the two products stays in the caches.
 void Encoder::run_mlp(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const {
     const Layer& layer = weights_.layers[index];
     const Weight &up = *layer.mlp_up, &down = *layer.mlp_down;
     const npuenc_dtype type = activations_of(plan_.mlp_precision(index));
+    const size_t ld_hidden = row_length(up.n_out(), type, *plan_.linear);
     run.operate({"mlp", static_cast<int32_t>(index), plan_.linear->type(), up.precision(),
                  product(n_ctx, up) + product(n_ctx, down)},
                 [&] {
-                    for (uint32_t row = 0; row < n_ctx; row += mlp_rows()) {
-                        const size_t rows = std::min(mlp_rows(), n_ctx - row);
+                    const uint32_t most = mlp_rows(n_ctx);
+                    for (uint32_t row = 0; row < n_ctx; row += most) {
+                        const size_t rows = std::min(most, n_ctx - row);
                         float* x = work.x.as<float>() + size_t{row} * dims_.n_state;
                         Linear shape = into_branch(rows, up, layer.mlp_norm, type);
                         shape.gelu = true;
-                        shape.ldy = row_length(up.n_out(), type);
+                        shape.ldy = ld_hidden;
                         plan_.linear->linear(up, shape, x, work.wide.data(), run.stats_in_work());
-                        plan_.linear->linear(down, out_of_branch(rows, down, type, x),
+                        plan_.linear->linear(down, out_of_branch(rows, down, type, ld_hidden, x),
                                              work.wide.data(), x, run.stats_in_work());
                     }
                 });
@@ -302,14 +308,19 @@ void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run
 
 // Of the widest that any operator writes.
 size_t Encoder::activation_size() const {
-    const bool f32 = activations_of(plan_.wide_precision) == NPUENC_F32 ||
-                     activations_of(plan_.precision) == NPUENC_F32;
+    const bool f32 = plan_.precision == NPUENC_PRECISION_F32 ||
+                     plan_.conv_precision == NPUENC_PRECISION_F32 ||
+                     plan_.first_attention_precision == NPUENC_PRECISION_F32;
     return element_size(f32 ? NPUENC_F32 : NPUENC_BF16);
 }
 
-// What each thread's L2 cache holds of a base model.
-uint32_t Encoder::mlp_rows() const {
-    return 192 * plan_.linear->parallel().n_threads();
+// On the CPU some at a time, so that what is between the two products stays in each thread's L2
+// cache; elsewhere all, as each product is a submission.
+uint32_t Encoder::mlp_rows(uint32_t n_ctx) const {
+    constexpr uint32_t rows_of_thread = 192; // of a base model
+    if (plan_.linear->type() != NPUENC_DEVICE_CPU)
+        return n_ctx;
+    return std::min(n_ctx, rows_of_thread * plan_.linear->parallel().n_threads());
 }
 
 // One for each operate() above.

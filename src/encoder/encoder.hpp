@@ -52,7 +52,7 @@ class Encoder {
     void run_mlp(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) const;
     void write_states(const Batch& batch, size_t item, Workspace& work, Run& run) const;
     size_t activation_size() const;
-    uint32_t mlp_rows() const;
+    uint32_t mlp_rows(uint32_t n_ctx) const;
     uint32_t steps_per_item() const;
 
     const HyperParameters dims_;

@@ -28,14 +28,14 @@ class WeightLoader {
     Layer load_layer(uint32_t layer) {
         const uint32_t n_state = file_.hyper_parameters().n_state;
         const uint32_t n_mlp = file_.hyper_parameters().n_mlp();
-        const npuenc_precision attention = plan_.attention_precision(layer);
+        const npuenc_precision projection = plan_.projection_precision(layer);
         const npuenc_precision mlp = plan_.mlp_precision(layer);
         Layer result;
         result.attention_norm =
             load_norm(Role::attention_norm_weight, Role::attention_norm_bias, layer);
         result.qkv = load_qkv(layer);
-        result.attention_out =
-            load_linear(Role::output_weight, Role::output_bias, layer, n_state, n_state, attention);
+        result.attention_out = load_linear(Role::output_weight, Role::output_bias, layer, n_state,
+                                           n_state, projection);
         result.mlp_norm = load_norm(Role::mlp_norm_weight, Role::mlp_norm_bias, layer);
         result.mlp_up =
             load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state, mlp);
@@ -106,7 +106,7 @@ class WeightLoader {
         std::vector<float> bias(3 * n, 0.0f);
         std::copy(query.begin(), query.end(), bias.begin());
         std::copy(value.begin(), value.end(), bias.begin() + static_cast<std::ptrdiff_t>(2 * n));
-        return pack(*plan_.linear, plan_.attention_precision(layer), 3 * n, n, rows, bias);
+        return pack(*plan_.linear, plan_.projection_precision(layer), 3 * n, n, rows, bias);
     }
 
     // From [n_in][3] in the file to [3][n_in].
@@ -122,7 +122,7 @@ class WeightLoader {
                         out[tap * n_in + channel] = row[channel * kernel_width + tap];
             }
         };
-        return pack(*plan_.conv, plan_.wide_precision, n_out, n, rows, load_bias({bias}, n_out));
+        return pack(*plan_.conv, plan_.conv_precision, n_out, n, rows, load_bias({bias}, n_out));
     }
 
     const ModelFile& file_;

@@ -8,29 +8,78 @@
 namespace npuenc {
 namespace {
 
-void check_place(const char* family, npuenc_device_type asked, const Device& device) {
-    if (asked != NPUENC_DEVICE_AUTO && asked != device.type())
+bool is_npu(const Device& device) {
+    return device.type() == NPUENC_DEVICE_NPU;
+}
+
+// For AUTO `preferred`, which is the device or its host.
+Device& place(const char* family, npuenc_device_type asked, Device& device, Device& preferred) {
+    if (asked == NPUENC_DEVICE_AUTO)
+        return preferred;
+    if (asked == NPUENC_DEVICE_CPU)
+        return device.host();
+    if (asked != device.type())
         fail(NPUENC_E_UNSUPPORTED, "%s_device asks for the %s, but the context's device is the %s",
              family, device_type_name(asked), device_type_name(device.type()));
+    return device;
+}
+
+// Products with weights go to the context's device. Attention goes to the CPU also when that is an
+// NPU: there it would be two products with the softmax on the host between them, which is half of a
+// layer's submissions more, and most of the host's work: unpacking scores, the softmax and packing
+// probabilities. In int8 that alone takes as long as the CPU's fused attention, whose scores never
+// leave the cache, and in bf16 four fifths of it, before the array has done anything (on two cores;
+// `npuenc bench npu` measures both). An NPU has no other operators.
+void place_families(const PlanOptions& options, Device& device, Plan& plan) {
+    plan.linear = &place("linear", options.linear, device, device);
+    plan.attention = &place("attention", options.attention, device, device.host());
+    plan.conv = &place("conv", options.conv, device, device);
+    if (options.elementwise == NPUENC_DEVICE_NPU && is_npu(device))
+        fail(NPUENC_E_UNSUPPORTED, "elementwise_device asks for the NPU, which has products only: "
+                                   "norms run on the CPU");
+    plan.elementwise = &place("elementwise", options.elementwise, device, device.host());
+}
+
+bool multiplies_on_npu(const Plan& plan) {
+    return is_npu(*plan.linear) || is_npu(*plan.attention) || is_npu(*plan.conv);
+}
+
+void check_precision(npuenc_precision asked, const Plan& plan) {
+    if (asked == NPUENC_PRECISION_F32 && multiplies_on_npu(plan))
+        fail(NPUENC_E_UNSUPPORTED, "the NPU multiplies bf16 and int8, not f32: ask for one of "
+                                   "these, or for linear, attention and conv on the CPU");
+}
+
+// One step wider than `precision`; from bf16 an NPU goes to what `widest` says.
+npuenc_precision wider(npuenc_precision precision, const Device& device, npuenc_precision widest) {
+    if (precision == NPUENC_PRECISION_INT8)
+        return NPUENC_PRECISION_BF16;
+    return is_npu(device) ? widest : NPUENC_PRECISION_F32;
 }
 
 } // namespace
 
-void check_places(const PlanOptions& options, const Device& device) {
-    check_place("linear", options.linear, device);
-    check_place("attention", options.attention, device);
-    check_place("conv", options.conv, device);
-    check_place("elementwise", options.elementwise, device);
+void check_places(const PlanOptions& options, Device& device) {
+    Plan plan;
+    place_families(options, device, plan);
+    check_precision(options.precision, plan);
 }
 
 Plan make_plan(const PlanOptions& options, const HyperParameters& dims, Device& device) {
-    check_places(options, device);
     Plan plan;
-    plan.precision = options.precision == NPUENC_PRECISION_AUTO ? auto_precision(device.isa(), dims)
-                                                                : options.precision;
-    plan.wide_precision =
-        plan.precision == NPUENC_PRECISION_INT8 ? NPUENC_PRECISION_BF16 : NPUENC_PRECISION_F32;
-    plan.linear = plan.attention = plan.conv = plan.elementwise = &device;
+    place_families(options, device, plan);
+    check_precision(options.precision, plan);
+    plan.precision = options.precision;
+    if (plan.precision == NPUENC_PRECISION_AUTO)
+        plan.precision = multiplies_on_npu(plan) ? NPUENC_PRECISION_BF16
+                                                 : auto_precision(plan.linear->isa(), dims);
+    // Measured on 30 windows of speech, the worst frame of base and of tiny.en in bf16: all that is
+    // wide in f32 0.993 and 0.979; the convolutions in bf16, too, 0.987 and 0.983, so there the
+    // array need not take three products for one; but with the first layer's attention in bf16 as
+    // well 0.957 and 0.969, and with its projections 0.93 and 0.89.
+    plan.wide_precision = wider(plan.precision, *plan.linear, NPUENC_PRECISION_BF16X2);
+    plan.conv_precision = wider(plan.precision, *plan.conv, NPUENC_PRECISION_BF16);
+    plan.first_attention_precision = wider(plan.precision, *plan.attention, NPUENC_PRECISION_BF16);
     return plan;
 }
 

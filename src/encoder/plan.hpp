@@ -16,29 +16,36 @@ struct PlanOptions {
     npuenc_device_type elementwise = NPUENC_DEVICE_AUTO;
 };
 
+// The states are most sensitive to the convolutions, to the first layer's attention with its
+// projections and, in int8, to its MLP: an error that is made there can decide, layers later,
+// whether a frame gets one of Whisper's massive activations. So these are a step wider than the
+// rest, as far as their device can.
 struct Plan {
     npuenc_precision precision; // of products, never AUTO
-    // Of those to which the states are most sensitive: the convolutions, the first layer's
-    // attention with its projections and, with int8, its MLP. An error that is made there can
-    // decide, layers later, whether a frame gets one of Whisper's massive activations.
-    npuenc_precision wide_precision;
+    npuenc_precision conv_precision;
+    npuenc_precision wide_precision;            // of the first layer's products with weights
+    npuenc_precision first_attention_precision; // of its products without
     Device* linear;
     Device* attention;
     Device* conv;
     Device* elementwise;
 
-    npuenc_precision attention_precision(uint32_t layer) const {
+    npuenc_precision projection_precision(uint32_t layer) const {
         return layer == 0 ? wide_precision : precision;
     }
+    npuenc_precision attention_precision(uint32_t layer) const {
+        return layer == 0 ? first_attention_precision : precision;
+    }
     npuenc_precision mlp_precision(uint32_t layer) const {
-        return precision == NPUENC_PRECISION_INT8 ? attention_precision(layer) : precision;
+        return precision == NPUENC_PRECISION_INT8 ? projection_precision(layer) : precision;
     }
 };
 
-// Throws Error E_UNSUPPORTED for what the context's device cannot do; never moves work elsewhere.
+// For a context's device, whose host is the CPU. Throws Error E_UNSUPPORTED for what the device
+// that was asked for cannot do; never moves work elsewhere.
 Plan make_plan(const PlanOptions& options, const HyperParameters& dims, Device& device);
 
 // Throws where make_plan would, whatever the model is.
-void check_places(const PlanOptions& options, const Device& device);
+void check_places(const PlanOptions& options, Device& device);
 
 } // namespace npuenc

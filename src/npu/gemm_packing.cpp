@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "aligned_buffer.hpp"
 #include "error.hpp"
 
 namespace npuenc {
 namespace {
 
-constexpr size_t micro_rows = 8; // of A and C: two micro-tiles, one above the other
 constexpr size_t micro_k = 8;
 constexpr size_t block_columns = 16; // of B and C
 
@@ -29,12 +29,28 @@ void move_values(T* to, const T* from) {
     std::memcpy(to, from, n * sizeof(T));
 }
 
-template <class T>
-void pack_a_tile(const T* a, size_t lda, T* out) {
-    for (size_t i = 0; i < core_tile; i += micro_rows)
-        for (size_t k = 0; k < tile_depth<T>; k += micro_k)
-            for (size_t row = 0; row < micro_rows; ++row, out += micro_k)
-                move_values<micro_k>(out, a + (i + row) * lda + k);
+// Two values of 64 bits beside each other: what every x86-64 and AArch64 has a register for.
+using Pair = uint64_t __attribute__((vector_size(16)));
+
+// A band of a tile of A: 8 x 8 squares, each by rows.
+void pack_a_squares(const int8_t* rows, size_t lda, int8_t* out) {
+    constexpr size_t square = band_rows * micro_k;
+    for (size_t k = 0; k < tile_depth<int8_t>; k += 2 * micro_k, out += 2 * square)
+        for (size_t row = 0; row < band_rows; row += 2) {
+            Pair upper, lower;
+            std::memcpy(&upper, rows + row * lda + k, sizeof upper);
+            std::memcpy(&lower, rows + (row + 1) * lda + k, sizeof lower);
+            const Pair first = __builtin_shufflevector(upper, lower, 0, 2);
+            const Pair second = __builtin_shufflevector(upper, lower, 1, 3);
+            std::memcpy(out + row * micro_k, &first, sizeof first);
+            std::memcpy(out + square + row * micro_k, &second, sizeof second);
+        }
+}
+
+void pack_a_squares(const uint16_t* rows, size_t lda, uint16_t* out) {
+    for (size_t k = 0; k < tile_depth<uint16_t>; k += micro_k)
+        for (size_t row = 0; row < band_rows; ++row, out += micro_k)
+            move_values<micro_k>(out, rows + row * lda + k);
 }
 
 // Where the micro-tile that begins at row k and a column lies in a tile of B.
@@ -108,119 +124,99 @@ void pack_b_tile_transposed(const T* b, size_t ldb, T* out) {
         }
 }
 
-// One chunk of C: 32 rows.
-constexpr size_t chunk_rows = core_tile / c_chunks;
-
+// A band of a chunk of C. The one behind it is asked for: it is what most callers read next.
 template <size_t width, class T>
-void unpack_c_chunk(const T* packed, T* c, size_t ldc) {
-    for (size_t i = 0; i < chunk_rows; i += micro_rows)
-        for (size_t j = 0; j < core_tile; j += width)
-            for (size_t row = 0; row < micro_rows; ++row, packed += width)
-                move_values<width>(c + (i + row) * ldc + j, packed);
+void unpack_c_columns(const T* packed, T* c, size_t ldc) {
+    for (size_t j = 0; j < core_tile; j += width) {
+        for (size_t byte = 0; byte < band_rows * width * sizeof(T); byte += cache_line)
+            __builtin_prefetch(reinterpret_cast<const char*>(packed + band_rows * core_tile) +
+                               byte);
+        for (size_t row = 0; row < band_rows; ++row, packed += width)
+            move_values<width>(c + row * ldc + j, packed);
+    }
 }
 
 // A part of a matrix at its edge.
 struct Extent {
     size_t rows, columns;
-    bool empty() const { return rows == 0 || columns == 0; }
 };
 
 size_t remaining(size_t size, size_t begin, size_t most) {
     return size > begin ? std::min(size - begin, most) : 0;
 }
 
-// Calls pack(tile, ld) with the matrix itself where it covers the tile, and with a copy among zeros
+// Calls pack(tile, ld) with the matrix itself where it covers `full`, and with a copy among zeros
 // at its edges.
 template <class T, class Pack>
 void with_full_tile(const T* tile, size_t ld, Extent there, Extent full, const Pack& pack) {
     if (there.rows == full.rows && there.columns == full.columns)
         return pack(tile, ld);
-    T padded[core_tile * tile_depth<T>] = {};
+    T padded[core_tile * tile_depth<T>];
+    std::fill_n(padded, full.rows * full.columns, T{0});
     for (size_t row = 0; row < there.rows; ++row)
         std::copy_n(tile + row * ld, there.columns, padded + row * full.columns);
     pack(padded, full.columns);
 }
 
+constexpr size_t bands_of_tile = core_tile / band_rows;
+
 template <class T>
-void pack_a_strips(const GemmTiling& tiling, const T* a, size_t lda, char* packed,
-                   Parallel& threads) {
+void pack_band(const GemmTiling& tiling, size_t band, const T* a, size_t lda, char* packed) {
     constexpr size_t depth = tile_depth<T>;
-    threads.for_each(array_cores * tiling.m_groups(), [&](size_t strip, unsigned) {
-        const size_t core_row = strip % array_cores, group = strip / array_cores;
-        const size_t row = group * output_group + core_row * core_tile;
-        const size_t rows = remaining(tiling.m(), row, core_tile);
-        auto* out = reinterpret_cast<T*>(packed + tiling.a_offset(core_row, group));
-        if (rows == 0) {
-            std::memset(out, 0, tiling.a_strip());
-            return;
-        }
-        for (size_t k = 0; k < tiling.k(); k += depth, out += core_tile * depth)
-            with_full_tile(a + row * lda + k, lda, {rows, remaining(tiling.k(), k, depth)},
-                           {core_tile, depth},
-                           [&](const T* tile, size_t ld) { pack_a_tile(tile, ld, out); });
-    });
+    const size_t tile_row = band / bands_of_tile,
+                 rows = remaining(tiling.m(), band * band_rows, band_rows);
+    const size_t message = tiling.overlay().a_message, part = message / bands_of_tile;
+    char* out = packed + tiling.a_offset(tile_row % array_cores, tile_row / array_cores) +
+                band % bands_of_tile * part;
+    for (size_t k = 0; k < tiling.k(); k += depth, out += message) {
+        if (rows == 0)
+            std::memset(out, 0, part);
+        else
+            with_full_tile(a + k, lda, {rows, remaining(tiling.k(), k, depth)}, {band_rows, depth},
+                           [&](const T* tile, size_t ld) {
+                               pack_a_squares(tile, ld, reinterpret_cast<T*>(out));
+                           });
+    }
 }
 
 template <class T>
-void pack_b_strips(const GemmTiling& tiling, const T* b, size_t ldb, BLayout layout,
-                   uint32_t right_shift, char* packed, Parallel& threads) {
+void pack_strip(const GemmTiling& tiling, size_t strip, const T* b, size_t ldb, BLayout layout,
+                uint32_t right_shift, char* packed) {
     constexpr size_t depth = tile_depth<T>;
     const GemmOverlay& overlay = tiling.overlay();
-    threads.for_each(array_cores * tiling.n_groups(), [&](size_t strip, unsigned) {
-        const size_t core_column = strip % array_cores, group = strip / array_cores;
-        const size_t column = group * output_group + core_column * core_tile;
-        const size_t columns = remaining(tiling.n(), column, core_tile);
-        char* message = packed + tiling.b_offset(core_column, group);
-        for (size_t k = 0; k < tiling.k(); k += depth, message += overlay.b_message) {
-            const size_t rows = remaining(tiling.k(), k, depth);
-            const uint32_t place =
-                (k == 0 ? first_k_tile : 0) | (k + rows == tiling.k() ? last_k_tile : 0);
-            const uint32_t header[8] = {place, right_shift};
-            std::memcpy(message, header, sizeof header);
-            auto* out = reinterpret_cast<T*>(message + overlay.b_header);
-            if (columns == 0)
-                std::memset(out, 0, overlay.b_message - overlay.b_header);
-            else if (layout == BLayout::k_by_n)
-                with_full_tile(b + k * ldb + column, ldb, {rows, columns}, {depth, core_tile},
-                               [&](const T* tile, size_t ld) { pack_b_tile(tile, ld, out); });
-            else
-                with_full_tile(
-                    b + column * ldb + k, ldb, {columns, rows}, {core_tile, depth},
-                    [&](const T* tile, size_t ld) { pack_b_tile_transposed(tile, ld, out); });
-        }
-    });
+    const size_t columns = remaining(tiling.n(), strip * core_tile, core_tile);
+    char* message = packed + tiling.b_offset(strip % array_cores, strip / array_cores);
+    for (size_t k = 0; k < tiling.k(); k += depth, message += overlay.b_message) {
+        const size_t rows = remaining(tiling.k(), k, depth);
+        const uint32_t place =
+            (k == 0 ? first_k_tile : 0) | (k + rows == tiling.k() ? last_k_tile : 0);
+        const uint32_t header[8] = {place, right_shift};
+        std::memcpy(message, header, sizeof header);
+        auto* out = reinterpret_cast<T*>(message + overlay.b_header);
+        if (columns == 0)
+            std::memset(out, 0, overlay.b_message - overlay.b_header);
+        else if (layout == BLayout::k_by_n)
+            with_full_tile(b + k * ldb, ldb, {rows, columns}, {depth, core_tile},
+                           [&](const T* tile, size_t ld) { pack_b_tile(tile, ld, out); });
+        else
+            with_full_tile(
+                b + k, ldb, {columns, rows}, {core_tile, depth},
+                [&](const T* tile, size_t ld) { pack_b_tile_transposed(tile, ld, out); });
+    }
 }
 
-// The chunks of one core, one after another down the matrix.
 template <size_t width, class T>
-void unpack_c_chunks(const GemmTiling& tiling, const char* packed, T* c, size_t ldc,
-                     Parallel& threads) {
-    const size_t tile_rows = tiling.m_groups() * array_cores;
-    threads.for_each(tile_rows * tiling.n_groups(), [&](size_t task, unsigned) {
-        const size_t n_group = task % tiling.n_groups(), tile_row = task / tiling.n_groups();
-        const size_t m_group = tile_row / array_cores, core_row = tile_row % array_cores;
-        const size_t index = tiling.output_index(m_group, n_group);
-        for (size_t core_column = 0; core_column < array_cores; ++core_column)
-            for (size_t chunk = 0; chunk < c_chunks; ++chunk) {
-                const size_t row = tile_row * core_tile + chunk * chunk_rows;
-                const size_t column = n_group * output_group + core_column * core_tile;
-                const Extent there{remaining(tiling.m(), row, chunk_rows),
-                                   remaining(tiling.n(), column, core_tile)};
-                if (there.empty())
-                    continue;
-                const auto* from = reinterpret_cast<const T*>(
-                    packed + tiling.c_offset(core_column, core_row, index, chunk));
-                T* to = c + row * ldc + column;
-                if (there.rows == chunk_rows && there.columns == core_tile) {
-                    unpack_c_chunk<width>(from, to, ldc);
-                    continue;
-                }
-                T whole[chunk_rows * core_tile];
-                unpack_c_chunk<width>(from, whole, core_tile);
-                for (size_t i = 0; i < there.rows; ++i)
-                    std::copy_n(whole + i * core_tile, there.columns, to + i * ldc);
-            }
-    });
+void unpack_band(const GemmTiling& tiling, size_t band, size_t n_group, const char* packed, T* to,
+                 size_t ld) {
+    const size_t tile_row = band / bands_of_tile, core_row = tile_row % array_cores;
+    const size_t index = tiling.output_index(tile_row / array_cores, n_group);
+    const size_t chunk = band % bands_of_tile / chunk_bands;
+    for (size_t core_column = 0; core_column < array_cores; ++core_column) {
+        const auto* from = reinterpret_cast<const T*>(
+            packed + tiling.c_offset(core_column, core_row, index, chunk));
+        unpack_c_columns<width>(from + band % chunk_bands * band_rows * core_tile,
+                                to + core_column * core_tile, ld);
+    }
 }
 
 void check_leading_dimension(const GemmTiling& tiling, const char* matrix, size_t ld,
@@ -230,15 +226,39 @@ void check_leading_dimension(const GemmTiling& tiling, const char* matrix, size_
              tiling.overlay().name, matrix, columns, ld);
 }
 
+bool is_int8(const GemmTiling& tiling) {
+    return tiling.overlay().operand_type == NPUENC_S8;
+}
+
 } // namespace
+
+void pack_a_band(const GemmTiling& tiling, size_t band, const void* rows, size_t lda,
+                 void* packed) {
+    auto* out = static_cast<char*>(packed);
+    if (is_int8(tiling))
+        pack_band(tiling, band, static_cast<const int8_t*>(rows), lda, out);
+    else
+        pack_band(tiling, band, static_cast<const uint16_t*>(rows), lda, out);
+}
 
 void pack_a(const GemmTiling& tiling, const void* a, size_t lda, void* packed, Parallel& threads) {
     check_leading_dimension(tiling, "A", lda, tiling.k());
+    const size_t element = is_int8(tiling) ? sizeof(int8_t) : sizeof(uint16_t);
+    threads.for_each(a_bands(tiling), [&](size_t band, unsigned) {
+        const size_t row = std::min(band * band_rows, tiling.m());
+        pack_a_band(tiling, band, static_cast<const char*>(a) + row * lda * element, lda, packed);
+    });
+}
+
+void pack_b_strip(const GemmTiling& tiling, size_t strip, const void* columns, size_t ldb,
+                  BLayout layout, unsigned right_shift, void* packed) {
     auto* out = static_cast<char*>(packed);
-    if (tiling.overlay().operand_type == NPUENC_S8)
-        pack_a_strips(tiling, static_cast<const int8_t*>(a), lda, out, threads);
+    if (is_int8(tiling))
+        pack_strip(tiling, strip, static_cast<const int8_t*>(columns), ldb, layout, right_shift,
+                   out);
     else
-        pack_a_strips(tiling, static_cast<const uint16_t*>(a), lda, out, threads);
+        pack_strip(tiling, strip, static_cast<const uint16_t*>(columns), ldb, layout, right_shift,
+                   out);
 }
 
 void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
@@ -248,30 +268,46 @@ void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
     if (right_shift > most)
         fail(NPUENC_E_INVALID, "%s: a right shift of %u is above %u", tiling.overlay().name,
              right_shift, most);
-    auto* out = static_cast<char*>(packed);
-    if (tiling.overlay().operand_type == NPUENC_S8)
-        pack_b_strips(tiling, static_cast<const int8_t*>(b), ldb, layout, right_shift, out,
-                      threads);
-    else
-        pack_b_strips(tiling, static_cast<const uint16_t*>(b), ldb, layout, right_shift, out,
-                      threads);
+    const size_t element = is_int8(tiling) ? sizeof(int8_t) : sizeof(uint16_t);
+    threads.for_each(b_strips(tiling), [&](size_t strip, unsigned) {
+        const size_t column = std::min(strip * core_tile, tiling.n());
+        const size_t from = layout == BLayout::k_by_n ? column : column * ldb;
+        pack_b_strip(tiling, strip, static_cast<const char*>(b) + from * element, ldb, layout,
+                     right_shift, packed);
+    });
+}
+
+void unpack_c_band(const GemmTiling& tiling, size_t band, size_t n_group, const void* packed,
+                   void* band_of_group, size_t ld) {
+    const auto* from = static_cast<const char*>(packed);
+    switch (tiling.overlay().result_type) {
+    case NPUENC_S8:
+        return unpack_band<micro_columns<int8_t>>(tiling, band, n_group, from,
+                                                  static_cast<int8_t*>(band_of_group), ld);
+    case NPUENC_S32:
+        return unpack_band<micro_columns<int8_t>>(tiling, band, n_group, from,
+                                                  static_cast<int32_t*>(band_of_group), ld);
+    default:
+        return unpack_band<micro_columns<uint16_t>>(tiling, band, n_group, from,
+                                                    static_cast<float*>(band_of_group), ld);
+    }
 }
 
 void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc,
               Parallel& threads) {
     check_leading_dimension(tiling, "C", ldc, tiling.n());
-    const auto* from = static_cast<const char*>(packed);
-    switch (tiling.overlay().result_type) {
-    case NPUENC_S8:
-        return unpack_c_chunks<micro_columns<int8_t>>(tiling, from, static_cast<int8_t*>(c), ldc,
-                                                      threads);
-    case NPUENC_S32:
-        return unpack_c_chunks<micro_columns<int8_t>>(tiling, from, static_cast<int32_t*>(c), ldc,
-                                                      threads);
-    default:
-        return unpack_c_chunks<micro_columns<uint16_t>>(tiling, from, static_cast<float*>(c), ldc,
-                                                        threads);
-    }
+    const size_t element = tiling.overlay().result_type == NPUENC_S8 ? 1 : 4;
+    threads.for_each(ceil_div(tiling.m(), band_rows), [&](size_t band, unsigned) {
+        alignas(cache_line) char whole[band_rows * output_group * sizeof(int32_t)];
+        const size_t row = band * band_rows, rows = remaining(tiling.m(), row, band_rows);
+        for (size_t column = 0; column < tiling.n(); column += output_group) {
+            unpack_c_band(tiling, band, column / output_group, packed, whole, output_group);
+            const size_t columns = remaining(tiling.n(), column, output_group);
+            for (size_t i = 0; i < rows; ++i)
+                std::memcpy(static_cast<char*>(c) + ((row + i) * ldc + column) * element,
+                            whole + i * output_group * element, columns * element);
+        }
+    });
 }
 
 } // namespace npuenc

@@ -8,6 +8,10 @@
 // zeros.
 //
 // bf16 values are uint16_t. Results do not depend on the number of threads.
+//
+// Matrices can be taken as a whole, or in parts by whoever makes their values on the way: eight
+// rows of A or C are a band, 64 columns of B a strip; padded to whole groups there are
+// a_bands(tiling) and b_strips(tiling) of them. Parts do not overlap.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +22,19 @@
 
 namespace npuenc {
 
+constexpr size_t band_rows = 8;
+// Of C so many bands follow each other in memory.
+constexpr size_t chunk_bands = core_tile / c_chunks / band_rows;
+
 // A [m][k], rows `lda` elements apart, into the tiling's a_bytes().
 void pack_a(const GemmTiling& tiling, const void* a, size_t lda, void* packed, Parallel& threads);
+
+inline size_t a_bands(const GemmTiling& tiling) {
+    return tiling.m_groups() * (output_group / band_rows);
+}
+
+// Of a band, or zeros where the matrix has ended; `rows` is where its first row begins.
+void pack_a_band(const GemmTiling& tiling, size_t band, const void* rows, size_t lda, void* packed);
 
 enum class BLayout {
     k_by_n, // B [k][n]
@@ -30,6 +45,19 @@ enum class BLayout {
 // is sum / 2^right_shift, 0 to 31; of other results the shift is 0. Throws Error E_INVALID else.
 void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
             unsigned right_shift, void* packed, Parallel& threads);
+
+inline size_t b_strips(const GemmTiling& tiling) {
+    return tiling.n_groups() * array_cores;
+}
+
+// Of a strip, or zeros where the matrix has ended; `columns` is where its first column begins.
+void pack_b_strip(const GemmTiling& tiling, size_t strip, const void* columns, size_t ldb,
+                  BLayout layout, unsigned right_shift, void* packed);
+
+// A band of a group of columns, padded to [band_rows][output_group] as it is in the result, into
+// rows `ld` elements apart.
+void unpack_c_band(const GemmTiling& tiling, size_t band, size_t n_group, const void* packed,
+                   void* band_of_group, size_t ld);
 
 // The tiling's c_bytes() into C [m][n], rows `ldc` elements apart.
 void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc, Parallel& threads);

@@ -2,6 +2,7 @@
 #include "npu/gemm_stream.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "error.hpp"
@@ -11,6 +12,9 @@ namespace npuenc {
 namespace {
 
 constexpr size_t word = sizeof(uint32_t);
+
+// As aie2::AttentionS8 has it.
+constexpr uint32_t first_core_row = 2, attention_parameters_address = 0xC000;
 
 // The descriptors of one column, written in one block, and where each begins.
 class ColumnDescriptors {
@@ -92,6 +96,29 @@ void add_column(InstructionStream& stream, const GemmTiling& tiling, uint32_t co
     push(stream, column, DmaDirection::mm2s, whole.channel, of_whole, replayed.groups, Token::none);
 }
 
+// Problems of an overlay of one core.
+void add_problems(InstructionStream& stream, const OneToOneOverlay& overlay, size_t count,
+                  uint32_t input_argument, uint32_t output_argument) {
+    if (count == 0)
+        fail(NPUENC_E_INVALID, "%s: no problems", overlay.name);
+    if (count > InstructionStream::max_offset / std::max(overlay.input_bytes, overlay.output_bytes))
+        fail(NPUENC_E_UNSUPPORTED, "%s: %zu problems are more than a buffer of 2 GB holds",
+             overlay.name, count);
+
+    // Streams have no seams: the core's own descriptors cut them into problems.
+    const auto describe = [&](uint32_t descriptor, size_t bytes, uint32_t argument) {
+        stream.block_write(shim_descriptor_address(0, descriptor),
+                           ShimDescriptor{.length = bytes / word}.encode());
+        stream.patch(shim_address_word(0, descriptor), argument, 0);
+    };
+    describe(0, count * overlay.input_bytes, input_argument);
+    push(stream, 0, DmaDirection::mm2s, 0, 0, 1, Token::none);
+    describe(1, count * overlay.output_bytes, output_argument);
+    stream.mask_write(shim_control(0, DmaDirection::s2mm, 0), token_receiver, token_receiver_mask);
+    push(stream, 0, DmaDirection::s2mm, 0, 1, 1, Token::at_end);
+    stream.sync(DmaDirection::s2mm, 0, 0, 1);
+}
+
 } // namespace
 
 InstructionStream gemm_stream(const GemmTiling& tiling) {
@@ -105,25 +132,21 @@ InstructionStream gemm_stream(const GemmTiling& tiling) {
 
 InstructionStream one_to_one_stream(const OneToOneOverlay& overlay, size_t count,
                                     uint32_t input_argument, uint32_t output_argument) {
-    if (count == 0)
-        fail(NPUENC_E_INVALID, "%s: no problems", overlay.name);
-    if (count > InstructionStream::max_offset / std::max(overlay.input_bytes, overlay.output_bytes))
-        fail(NPUENC_E_UNSUPPORTED, "%s: %zu problems are more than a buffer of 2 GB holds",
-             overlay.name, count);
-
-    // Streams have no seams: the core's own descriptors cut them into problems.
     InstructionStream stream;
-    const auto describe = [&](uint32_t descriptor, size_t bytes, uint32_t argument) {
-        stream.block_write(shim_descriptor_address(0, descriptor),
-                           ShimDescriptor{.length = bytes / word}.encode());
-        stream.patch(shim_address_word(0, descriptor), argument, 0);
-    };
-    describe(0, count * overlay.input_bytes, input_argument);
-    push(stream, 0, DmaDirection::mm2s, 0, 0, 1, Token::none);
-    describe(1, count * overlay.output_bytes, output_argument);
-    stream.mask_write(shim_control(0, DmaDirection::s2mm, 0), token_receiver, token_receiver_mask);
-    push(stream, 0, DmaDirection::s2mm, 0, 1, 1, Token::at_end);
-    stream.sync(DmaDirection::s2mm, 0, 0, 1);
+    add_problems(stream, overlay, count, input_argument, output_argument);
+    return stream;
+}
+
+InstructionStream attention_stream(const aie2::AttentionParameters& parameters, size_t count) {
+    // The core waits for its first message, and reads them with each.
+    InstructionStream stream;
+    const std::vector<uint8_t> bytes = parameters.bytes();
+    for (uint32_t i = 0; i < bytes.size(); i += word) {
+        uint32_t value;
+        std::memcpy(&value, bytes.data() + i, word);
+        stream.write(tile_address(0, first_core_row, attention_parameters_address + i), value);
+    }
+    add_problems(stream, attention_s8_64x64, count, 0, 1);
     return stream;
 }
 

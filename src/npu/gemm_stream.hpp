@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/aie2/attention_parameters.hpp"
 #include "npu/gemm_tiling.hpp"
 #include "npu/instruction_stream.hpp"
 
@@ -28,5 +29,8 @@ inline constexpr OneToOneOverlay matmul_s8_16x16{"matmul_s8_16x16", 512, 256};
 // E_UNSUPPORTED for more than a buffer of 2 GB holds.
 InstructionStream one_to_one_stream(const OneToOneOverlay& overlay, size_t count,
                                     uint32_t input_argument = 0, uint32_t output_argument = 1);
+
+// The same of attention_s8_64x64, which is told its scales before.
+InstructionStream attention_stream(const aie2::AttentionParameters& parameters, size_t count);
 
 } // namespace npuenc

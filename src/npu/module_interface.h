@@ -5,10 +5,14 @@
  *
  * The module exports npuenc_module_get alone. Its functions return an npuenc_status; after a
  * failure `failure`, never NULL, holds one line for a person, and an output handle is NULL. Nothing
- * throws, prints or reads the environment. All functions may be called from several threads at
- * once; a handle must not be freed while another thread still passes it to a call. Handles keep
- * what they need of each other alive: they may be freed in any order.
+ * throws or prints, and of the environment only XCL_EMULATION_MODE is looked at, which XRT obeys.
+ * All functions may be called from several threads at once; a handle must not be freed while
+ * another thread still passes it to a call. Handles keep what they need of each other alive: they
+ * may be freed in any order.
  *
+ *   E_INVALID      misuse: no commands, or commands of different overlays; no arguments, or more
+ *                  than npuenc_module_max_arguments; a range outside of its buffer; a program of
+ *                  no words
  *   E_NOT_FOUND    no such device
  *   E_UNSUPPORTED  the device, its driver or its firmware cannot be used as they are set up
  *   E_NOMEM        memory of the host or of the device's heap

@@ -1,96 +1,142 @@
 // SPDX-License-Identifier: MIT
 #include "npu/npu_driver.hpp"
 
-#include <dirent.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
-#include <memory>
+#include <string_view>
 
 #include "error.hpp"
+#include "npu/diagnosis.hpp"
+#include "npu/gemm_stream.hpp"
+#include "npu/gemm_tiling.hpp"
+#include "npu/module.hpp"
+#include "npu/npu_device.hpp"
+#include "npu/overlay_catalog.hpp"
+#include "npu/pci_npu.hpp"
+#include "npu/self_test.hpp"
 
 namespace npuenc {
 namespace {
 
-// By POSIX: directory iterators of std::filesystem can end the program when memory is short.
-
-constexpr const char* pci_devices = "/sys/bus/pci/devices";
-constexpr const char* amd_vendor = "0x1022";
-constexpr const char* no_module = "this build of npuenc has no NPU module";
-
-struct Generation {
-    const char* pci_device;
-    const char* name;
-    const char* isa;
-    uint32_t n_columns;
-    uint32_t n_cores;
-    bool supported;
-};
-
-// PCI identifiers: Linux, drivers/accel/amdxdna/amdxdna_pci_drv.c.
-constexpr Generation generations[] = {
-    {"0x1502", "AMD NPU (Phoenix, Hawk Point)", "npu1", 5, 20, true},
-    {"0x17f0", "AMD NPU (Strix, Krackan)", "npu4", 8, 32, false},
-};
-
-// The first word of a small file; empty where it cannot be read.
-std::string first_word(const std::string& path) {
-    std::ifstream file(path);
-    std::string word;
-    file >> word;
-    return word;
+// With its version, where it has one, and the kernel's.
+std::string driver_text(const std::string& driver, const std::string& root) {
+    if (driver.empty())
+        return {};
+    const std::string version = first_word(root + "/sys/module/" + driver + "/version");
+    const std::string release = first_word(root + "/proc/sys/kernel/osrelease");
+    return driver + (version.empty() ? "" : ' ' + version) +
+           (release.empty() ? "" : " (Linux " + release + ')');
 }
 
-std::string driver_name(const std::string& device) {
-    char link[512];
-    const ssize_t length = readlink((device + "/driver").c_str(), link, sizeof link);
-    const std::string target(link, length > 0 ? static_cast<size_t>(length) : 0);
-    return target.substr(target.rfind('/') + 1);
+void refuse(DeviceDescription& device, npuenc_status status, const std::string& reason) {
+    device.status = status;
+    device.reason = reason;
+}
+
+// What Linux alone knows of it.
+DeviceDescription describe(const PciNpu& npu, uint32_t index, const std::string& root) {
+    DeviceDescription device;
+    device.type = NPUENC_DEVICE_NPU;
+    device.index = index;
+    device.n_columns = npu.generation->n_columns;
+    device.n_cores = npu.generation->n_cores;
+    device.name = npu.name.empty() ? npu.generation->name : npu.name;
+    device.isa = npu.generation->isa;
+    device.bus_address = npu.bus_address;
+    device.driver = driver_text(npu.driver, root);
+    device.firmware = npu.firmware;
+    const std::vector<Finding> findings = diagnose_npu(npu, root);
+    const auto error = std::find_if(findings.begin(), findings.end(), [](const Finding& finding) {
+        return finding.severity == Severity::error;
+    });
+    if (error != findings.end())
+        refuse(device, NPUENC_E_UNSUPPORTED, sentence(*error));
+    return device;
+}
+
+void take(std::string& text, const char* said) {
+    if (*said)
+        text = said;
+}
+
+// Adds what XRT knows of it.
+void merge(DeviceDescription& device, const std::vector<npuenc_module_device>& known) {
+    const auto found = std::find_if(known.begin(), known.end(), [&](const auto& each) {
+        return std::string_view(each.bus_address) == device.bus_address;
+    });
+    if (found == known.end()) {
+        refuse(device, NPUENC_E_UNSUPPORTED,
+               "XRT does not see it: install XRT's driver for NPUs (on Debian libxrt-npu2)");
+        return;
+    }
+    take(device.name, found->name);
+    take(device.firmware, found->firmware);
+    take(device.runtime, found->runtime);
+    if (found->n_columns != 0)
+        device.n_columns = found->n_columns;
+    if (found->status != NPUENC_OK)
+        refuse(device, static_cast<npuenc_status>(found->status), found->reason);
+}
+
+bool is_usable(const DeviceDescription& device) {
+    return device.status == NPUENC_OK;
+}
+
+// Runs a step that all devices need; its failure is that of every device that is still usable.
+// Without one it does not run: XRT stays unloaded on machines where no NPU could be driven.
+template <class Step>
+void need(std::vector<DeviceDescription>& devices, Step&& step) {
+    if (std::none_of(devices.begin(), devices.end(), is_usable))
+        return;
+    try {
+        step();
+    } catch (const Error& error) {
+        for (DeviceDescription& device : devices)
+            if (is_usable(device))
+                refuse(device, error.status(), error.what());
+    }
+}
+
+void ask_module(std::vector<DeviceDescription>& devices) {
+    const std::vector<npuenc_module_device> known = Module::instance().devices();
+    for (DeviceDescription& device : devices)
+        if (is_usable(device))
+            merge(device, known);
+}
+
+// What NpuDevice runs on.
+constexpr const char* overlays_in_use[] = {gemm_s8_s32.name, gemm_s8_s8.name, gemm_bf16_f32.name,
+                                           attention_s8_64x64.name};
+
+void ask_overlays() {
+    const OverlayCatalog overlays;
+    for (const char* name : overlays_in_use)
+        overlays.get(name);
 }
 
 } // namespace
 
 std::vector<DeviceDescription> NpuDriver::list() const {
     std::vector<DeviceDescription> devices;
-    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(pci_devices), closedir);
-    while (const dirent* entry = directory ? readdir(directory.get()) : nullptr) {
-        const std::string path = std::string(pci_devices) + '/' + entry->d_name;
-        if (entry->d_name[0] == '.' || first_word(path + "/vendor") != amd_vendor)
-            continue;
-        const std::string id = first_word(path + "/device");
-        for (const Generation& generation : generations) {
-            if (id != generation.pci_device)
-                continue;
-            DeviceDescription device;
-            device.type = NPUENC_DEVICE_NPU;
-            device.status = NPUENC_E_UNSUPPORTED;
-            device.n_columns = generation.n_columns;
-            device.n_cores = generation.n_cores;
-            device.name = generation.name;
-            device.isa = generation.isa;
-            device.bus_address = entry->d_name;
-            device.driver = driver_name(path);
-            device.reason =
-                generation.supported ? no_module : "npuenc has no programs for this generation";
-            devices.push_back(std::move(device));
-        }
-    }
-    std::sort(devices.begin(), devices.end(),
-              [](const auto& a, const auto& b) { return a.bus_address < b.bus_address; });
-    for (size_t i = 0; i < devices.size(); ++i)
-        devices[i].index = static_cast<uint32_t>(i);
+    for (const PciNpu& npu : find_npus(root_))
+        devices.push_back(describe(npu, static_cast<uint32_t>(devices.size()), root_));
+    need(devices, [&] { ask_module(devices); });
+    need(devices, ask_overlays);
     return devices;
 }
 
 std::string NpuDriver::absence() const {
-    if (access(pci_devices, F_OK) != 0)
-        return std::string("the PCI bus cannot be seen (") + pci_devices + ")";
-    return "the PCI bus has no AMD NPU";
+    return absence_of_npus(root_);
 }
 
-std::unique_ptr<Device> NpuDriver::open(const DeviceDescription& description, unsigned) const {
-    fail(description.status, "%s", description.reason.c_str());
+std::unique_ptr<Device> NpuDriver::open(const DeviceDescription& description,
+                                        unsigned n_threads) const {
+    if (description.status != NPUENC_OK)
+        throw Error(description.status, description.reason);
+    auto device = std::make_unique<NpuDevice>(
+        Session(Module::instance().functions(), description.bus_address), OverlayCatalog(),
+        host_.open(host_.list().front(), n_threads), description.name);
+    run_self_test(*device);
+    return device;
 }
 
 } // namespace npuenc

@@ -14,9 +14,13 @@ namespace {
 std::string precision_text(const npuenc_model_info& info) {
     if (info.wide_precision == info.precision)
         return precision_name(info.precision);
-    return format("%s; %s in the convolutions and the first layer%s",
-                  precision_name(info.precision), precision_name(info.wide_precision),
-                  info.precision == NPUENC_PRECISION_INT8 ? "" : "'s attention");
+    const char* where = "the convolutions and the first layer's attention";
+    if (info.wide_precision == NPUENC_PRECISION_BF16X2)
+        where = "the first layer's projections";
+    else if (info.precision == NPUENC_PRECISION_INT8)
+        where = "the convolutions and the first layer";
+    return format("%s; %s in %s", precision_name(info.precision),
+                  precision_name(info.wide_precision), where);
 }
 
 void print_text(const std::string& path, const npuenc_model_info& info, const Context& context) {

@@ -26,6 +26,13 @@ std::string message_of(int32_t status) {
     return detail + " (" + npuenc_status_string(status) + ")";
 }
 
+npuenc_model_options model_options(int32_t precision) {
+    npuenc_model_options options{};
+    options.struct_size = sizeof options;
+    options.precision = precision;
+    return options;
+}
+
 void print_warning(void*, int32_t level, const char* message) {
     std::fprintf(stderr, "npuenc: %s: %s\n", level == NPUENC_LOG_ERROR ? "error" : "warning",
                  message);
@@ -34,14 +41,16 @@ void print_warning(void*, int32_t level, const char* message) {
 } // namespace
 
 std::vector<npuenc_device_info> list_devices() {
-    uint32_t count = 0;
-    check(npuenc_device_count(&count));
-    std::vector<npuenc_device_info> devices(count);
-    for (uint32_t i = 0; i < count; ++i) {
-        devices[i].struct_size = sizeof devices[i];
-        check(npuenc_device_get(i, &devices[i]));
+    std::vector<npuenc_device_info> devices;
+    for (;;) { // not up to a count: a device may go at any time
+        npuenc_device_info device{};
+        device.struct_size = sizeof device;
+        const int32_t status = npuenc_device_get(static_cast<uint32_t>(devices.size()), &device);
+        if (status == NPUENC_E_NOT_FOUND)
+            return devices;
+        check(status);
+        devices.push_back(device);
     }
-    return devices;
 }
 
 LibraryFailure::LibraryFailure(int32_t status) : LibraryFailure(status, exit_status_of(status)) {}
@@ -54,10 +63,11 @@ void check(int32_t status) {
         throw LibraryFailure(status);
 }
 
-Context::Context(int32_t device_type, uint32_t n_threads) {
+Context::Context(int32_t device_type, uint32_t n_threads, uint32_t device_index) {
     npuenc_open_options options{};
     options.struct_size = sizeof options;
     options.device_type = device_type;
+    options.device_index = device_index;
     options.n_threads = n_threads;
     options.log_fn = print_warning;
     npuenc_ctx* handle = nullptr;
@@ -89,6 +99,13 @@ std::string Context::reason() const {
     return text;
 }
 
+npuenc_stats Context::stats() const {
+    npuenc_stats stats{};
+    stats.struct_size = sizeof stats;
+    check(npuenc_ctx_stats(get(), &stats));
+    return stats;
+}
+
 RunHandle Context::make_run() const {
     npuenc_run* run = nullptr;
     check(npuenc_run_create(get(), &run));
@@ -96,11 +113,16 @@ RunHandle Context::make_run() const {
 }
 
 Model::Model(const Context& context, const std::string& path, int32_t precision) {
-    npuenc_model_options options{};
-    options.struct_size = sizeof options;
-    options.precision = precision;
+    const npuenc_model_options options = model_options(precision);
     npuenc_model* handle = nullptr;
     check(npuenc_model_load(context.get(), path.c_str(), &options, &handle));
+    handle_.reset(handle);
+}
+
+Model::Model(const Context& context, std::span<const uint8_t> file, int32_t precision) {
+    const npuenc_model_options options = model_options(precision);
+    npuenc_model* handle = nullptr;
+    check(npuenc_model_load_memory(context.get(), file.data(), file.size(), &options, &handle));
     handle_.reset(handle);
 }
 
@@ -141,6 +163,8 @@ const char* precision_name(int32_t precision) {
         return "bf16";
     case NPUENC_PRECISION_INT8:
         return "int8";
+    case NPUENC_PRECISION_BF16X2:
+        return "bf16x2";
     default:
         return "unknown";
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,12 +46,13 @@ using WeightHandle = std::unique_ptr<npuenc_weight, Freer<npuenc_weight_free>>;
 class Context {
   public:
     // Failure(exit_not_found) when the device is not there or cannot be used.
-    Context(int32_t device_type, uint32_t n_threads);
+    Context(int32_t device_type, uint32_t n_threads, uint32_t device_index = 0);
 
     npuenc_ctx* get() const { return handle_.get(); }
     npuenc_ctx_info info() const;
     npuenc_device_info device() const;
     std::string reason() const; // why this device; may be empty
+    npuenc_stats stats() const; // of all calls that have ended
     RunHandle make_run() const;
 
   private:
@@ -60,6 +62,8 @@ class Context {
 class Model {
   public:
     Model(const Context& context, const std::string& path, int32_t precision);
+    // From the bytes of a model's only file.
+    Model(const Context& context, std::span<const uint8_t> file, int32_t precision);
 
     npuenc_model* get() const { return handle_.get(); }
     npuenc_model_info info() const;

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Linear layers against their definition in float64.
-#include "support.hpp"
+#include "linear_problem.hpp"
 
 using namespace npuenc;
 
 namespace {
 
-struct Case {
-    size_t rows, n_in, n_out;
-    bool bias, gelu, addend;
-    size_t ldx_gap = 0, ldy_gap = 0, ld_addend_gap = 0;
-};
-
-const Case cases[] = {
+const LinearCase cases[] = {
     {1, 1, 1, true, false, false},
     {1, 64, 33, false, false, false},
     {3, 7, 5, true, true, true, 2, 3, 4},
@@ -24,80 +18,9 @@ const Case cases[] = {
     {40, 65, 1700, true, true, false, 0, 11}, // more than a chunk of columns
 };
 
-double gelu(double y) {
-    return y / 2 * (1 + std::erf(y / std::sqrt(2.0)));
-}
-
-struct Problem {
-    Case shape;
-    size_t ldx, ldy, ld_addend;
-    std::vector<float> x, w, bias, addend;
-
-    explicit Problem(const Case& c) : shape(c) {
-        Random random(static_cast<uint32_t>(c.rows * 31 + c.n_in * 7 + c.n_out));
-        ldx = c.n_in + c.ldx_gap;
-        ldy = c.n_out + c.ldy_gap;
-        ld_addend = c.n_out + c.ld_addend_gap;
-        x = random.reals(c.rows * ldx);
-        w = random.reals(c.n_out * c.n_in);
-        bias = random.reals(c.n_out);
-        addend = random.reals(c.rows * ld_addend);
-    }
-
-    Linear linear(npuenc_dtype x_type = NPUENC_F32, npuenc_dtype y_type = NPUENC_F32) const {
-        Linear linear{};
-        linear.x_type = x_type;
-        linear.y_type = y_type;
-        linear.rows = shape.rows;
-        linear.ldx = ldx;
-        linear.ldy = ldy;
-        linear.gelu = shape.gelu;
-        linear.addend = shape.addend ? addend.data() : nullptr;
-        linear.ld_addend = ld_addend;
-        return linear;
-    }
-
-    std::unique_ptr<Weight> pack(CpuDevice& device, npuenc_precision precision) const {
-        return device.pack(shape.n_out, shape.n_in, precision, reader_of(w, shape.n_in),
-                           shape.bias ? bias.data() : nullptr);
-    }
-
-    // The result for one element, and how far f32 arithmetic may be from it: n_in products and
-    // sums and the bias, each rounded (Higham's gamma); GELU, whose slope is below 1.13, within
-    // 1e-6 max(1, |y|); the addend, rounded.
-    double expected(const float* x_values, const float* w_values, size_t row, size_t col,
-                    double& bound) const {
-        double sum = 0, magnitude = 0;
-        for (size_t k = 0; k < shape.n_in; ++k) {
-            const double product = static_cast<double>(x_values[row * ldx + k]) *
-                                   static_cast<double>(w_values[col * shape.n_in + k]);
-            sum += product;
-            magnitude += std::fabs(product);
-        }
-        if (shape.bias) {
-            sum += static_cast<double>(bias[col]);
-            magnitude += std::fabs(static_cast<double>(bias[col]));
-        }
-        bound = gamma_f32(shape.n_in + 1) * magnitude;
-        return finish(sum, row, col, bound);
-    }
-
-    double finish(double y, size_t row, size_t col, double& bound) const {
-        if (shape.gelu) {
-            y = gelu(y);
-            bound = 1.13 * bound + 1e-6 * std::fmax(1, std::fabs(y));
-        }
-        if (shape.addend) {
-            y += static_cast<double>(addend[row * ld_addend + col]);
-            bound += unit_f32 * (std::fabs(y) + bound);
-        }
-        return y;
-    }
-};
-
 constexpr float untouched = 12345;
 
-void check_gaps(const Problem& problem, const std::vector<float>& y) {
+void check_gaps(const LinearProblem& problem, const std::vector<float>& y) {
     for (size_t row = 0; row < problem.shape.rows; ++row)
         for (size_t col = problem.shape.n_out; col < problem.ldy; ++col)
             assert_true(y[row * problem.ldy + col] == untouched);
@@ -105,8 +28,8 @@ void check_gaps(const Problem& problem, const std::vector<float>& y) {
 
 void f32_is_right() {
     with_each_isa([](CpuDevice& device) {
-        for (const Case& c : cases) {
-            const Problem problem(c);
+        for (const LinearCase& c : cases) {
+            const LinearProblem problem(c);
             const auto weight = problem.pack(device, NPUENC_PRECISION_F32);
             assert_int_equal(weight->n_out(), c.n_out);
             assert_int_equal(weight->n_in(), c.n_in);
@@ -129,8 +52,8 @@ void f32_is_right() {
 // As f32, of operands rounded to bf16, whose products are exact in f32.
 void bf16_is_right() {
     with_each_isa([](CpuDevice& device) {
-        for (const Case& c : cases) {
-            const Problem problem(c);
+        for (const LinearCase& c : cases) {
+            const LinearProblem problem(c);
             const auto weight = problem.pack(device, NPUENC_PRECISION_BF16);
             std::vector<float> x = problem.x, w = problem.w;
             for (float& value : x)
@@ -151,51 +74,10 @@ void bf16_is_right() {
     });
 }
 
-struct Quantised {
-    std::vector<int8_t> values;
-    std::vector<float> scales;
-
-    Quantised(const std::vector<float>& rows, size_t n_rows, size_t n, size_t ld)
-        : values(n_rows * n), scales(n_rows) {
-        for (size_t row = 0; row < n_rows; ++row) {
-            float absmax = 0;
-            for (size_t i = 0; i < n; ++i)
-                absmax = std::fmax(absmax, std::fabs(rows[row * ld + i]));
-            scales[row] = absmax / 127.0f;
-            const float multiplier = absmax > 0 ? 127.0f / absmax : 0;
-            for (size_t i = 0; i < n; ++i)
-                values[row * n + i] =
-                    static_cast<int8_t>(std::nearbyint(rows[row * ld + i] * multiplier));
-        }
-    }
-};
-
-// The integers are exact; three roundings make a real of a sum, a fourth adds the bias.
-void check_int8(const Problem& problem, const Quantised& x, const Quantised& w,
-                const std::vector<float>& y, const char* what) {
-    const Case& c = problem.shape;
-    for (size_t row = 0; row < c.rows; ++row)
-        for (size_t col = 0; col < c.n_out; ++col) {
-            int64_t sum = 0;
-            for (size_t k = 0; k < c.n_in; ++k)
-                sum += x.values[row * c.n_in + k] * w.values[col * c.n_in + k];
-            double expected = static_cast<double>(sum) * static_cast<double>(x.scales[row]) *
-                              static_cast<double>(w.scales[col]);
-            double bound = gamma_f32(4) * std::fabs(expected);
-            if (c.bias) {
-                expected += static_cast<double>(problem.bias[col]);
-                bound += gamma_f32(1) * std::fabs(static_cast<double>(problem.bias[col]));
-            }
-            expected = problem.finish(expected, row, col, bound);
-            assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound, what, row,
-                        col);
-        }
-}
-
 void int8_is_right() {
     with_each_isa([](CpuDevice& device) {
-        for (const Case& c : cases) {
-            Problem problem(c);
+        for (const LinearCase& c : cases) {
+            LinearProblem problem(c);
             // A row of zeros among the weights and among the inputs, where there is another.
             if (c.n_out > 1)
                 std::fill_n(problem.w.begin() + static_cast<ptrdiff_t>(c.n_in), c.n_in, 0.0f);
@@ -248,7 +130,8 @@ constexpr npuenc_precision precisions[] = {NPUENC_PRECISION_F32, NPUENC_PRECISIO
 
 // For a result in bf16, GELU is only as exact as that deserves: within 2^-13.6 max(1/8, |y|). Here
 // |y| is at most |gelu(y)| + 0.17, or y is negative; below -8 gelu is 0 either way.
-void check_coarse_gelu(const Problem& problem, size_t row, size_t col, float fine, float coarse) {
+void check_coarse_gelu(const LinearProblem& problem, size_t row, size_t col, float fine,
+                       float coarse) {
     const float addend =
         problem.shape.addend ? problem.addend[row * problem.ld_addend + col] : 0.0f;
     const double size = std::fmax(8, std::fabs(static_cast<double>(fine - addend)) + 0.17);
@@ -261,8 +144,8 @@ void check_coarse_gelu(const Problem& problem, size_t row, size_t col, float fin
 // in bf16 and f16 are those in f32, rounded once.
 void converts_at_the_edges() {
     with_each_isa([](CpuDevice& device) {
-        for (const Case& c : cases) {
-            Problem problem(c);
+        for (const LinearCase& c : cases) {
+            LinearProblem problem(c);
             for (float& value : problem.x) // 7 bits of significand
                 value = static_cast<float>(std::lrint(value * 64)) / 64;
             std::vector<uint16_t> x_bf16 = to_bf16(problem.x), x_f16;
@@ -309,8 +192,8 @@ void converts_at_the_edges() {
 // y = f(x) + y, as the residual of a transformer has it.
 void adds_to_y_itself() {
     with_each_isa([](CpuDevice& device) {
-        for (const Case& c : cases) {
-            Problem problem(c);
+        for (const LinearCase& c : cases) {
+            LinearProblem problem(c);
             problem.shape.addend = true;
             problem.ld_addend = problem.ldy;
             problem.addend = Random(5).reals(c.rows * problem.ldy);
@@ -340,7 +223,7 @@ void takes_overlapping_rows() {
         for (size_t row = 0; row < rows; ++row)
             copied.insert(copied.end(), x.begin() + static_cast<ptrdiff_t>(row * 2 * channels),
                           x.begin() + static_cast<ptrdiff_t>(row * 2 * channels + n_in));
-        const Problem problem({rows, n_in, 40, true, true, false});
+        const LinearProblem problem({rows, n_in, 40, true, true, false});
         for (npuenc_precision precision : precisions) {
             const auto weight = problem.pack(device, precision);
             std::vector<float> y(rows * 40), of_copies(rows * 40);
@@ -357,7 +240,7 @@ void takes_overlapping_rows() {
 void is_deterministic() {
     for (const std::string& isa : usable_isas())
         for (npuenc_precision precision : precisions) {
-            const Problem problem({331, 1100, 160, true, true, true, 2, 1, 3});
+            const LinearProblem problem({331, 1100, 160, true, true, true, 2, 1, 3});
             std::vector<float> first;
             for (unsigned n_threads : thread_counts) {
                 const auto owner = std::make_unique<CpuDevice>(n_threads, isa.c_str());
@@ -386,7 +269,7 @@ void is_deterministic() {
 
 void takes_no_rows() {
     CpuDevice device(2, nullptr);
-    const Problem problem({3, 7, 5, true, true, true});
+    const LinearProblem problem({3, 7, 5, true, true, true});
     for (npuenc_precision precision : precisions) {
         const auto weight = problem.pack(device, precision);
         Linear shape = problem.linear();
@@ -440,7 +323,7 @@ void refuses_what_it_cannot_hold() {
 
 void refuses_the_weight_of_another_device() {
     CpuDevice device(1, nullptr), other(1, nullptr);
-    const Problem problem({3, 7, 5, true, true, true});
+    const LinearProblem problem({3, 7, 5, true, true, true});
     const auto weight = problem.pack(other, NPUENC_PRECISION_F32);
     std::vector<float> y(3 * 5);
     npuenc_status status = NPUENC_OK;
@@ -455,7 +338,7 @@ void refuses_the_weight_of_another_device() {
 // Several threads use one device and one weight.
 void serves_several_callers() {
     CpuDevice device(3, nullptr);
-    const Problem problem({150, 300, 70, true, true, true});
+    const LinearProblem problem({150, 300, 70, true, true, true});
     for (npuenc_precision precision : precisions) {
         const auto weight = problem.pack(device, precision);
         std::vector<float> expected(150 * 70, untouched);

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Products of matrices against their definition.
-#include "support.hpp"
+#include "matmul_problem.hpp"
 
 using namespace npuenc;
 
 namespace {
 
-struct Case {
-    size_t batch, m, n, k;
-    bool b_transposed, b_shared;
-    size_t gap = 0; // between rows and between items of every operand
-};
-
-const Case cases[] = {
+const MatmulCase cases[] = {
     {1, 1, 1, 1, false, false},
     {1, 5, 7, 3, false, false},
     {3, 17, 33, 65, true, false, 3},
@@ -30,70 +24,6 @@ const Case cases[] = {
     {40, 1, 500, 1100, false, false},
 };
 
-Matmul shape_of(const Case& c, npuenc_dtype operands, npuenc_dtype results) {
-    Matmul shape{};
-    shape.a_type = shape.b_type = operands;
-    shape.c_type = results;
-    shape.batch = c.batch;
-    shape.m = c.m;
-    shape.n = c.n;
-    shape.k = c.k;
-    shape.b_transposed = c.b_transposed;
-    shape.lda = c.k + c.gap;
-    shape.ldb = (c.b_transposed ? c.k : c.n) + c.gap;
-    shape.ldc = c.n + c.gap;
-    shape.stride_a = c.m * shape.lda + c.gap;
-    shape.stride_b = c.b_shared ? 0 : (c.b_transposed ? c.n : c.k) * shape.ldb + c.gap;
-    shape.stride_c = c.m * shape.ldc + c.gap;
-    shape.scale = 1;
-    return shape;
-}
-
-size_t size_a(const Matmul& s) {
-    return s.batch * s.stride_a;
-}
-size_t size_b(const Matmul& s) {
-    return s.stride_b ? s.batch * s.stride_b : (s.b_transposed ? s.n : s.k) * s.ldb;
-}
-size_t size_c(const Matmul& s) {
-    return s.batch * s.stride_c;
-}
-
-// The sum of products for each element, in float64, and the sum of their magnitudes.
-struct Products {
-    std::vector<double> sums, magnitudes; // as c lies in memory
-
-    template <class T>
-    Products(const Matmul& s, const std::vector<T>& a, const std::vector<T>& b)
-        : sums(size_c(s)), magnitudes(size_c(s)) {
-        for (size_t item = 0; item < s.batch; ++item)
-            for (size_t row = 0; row < s.m; ++row)
-                for (size_t k = 0; k < s.k; ++k)
-                    for (size_t col = 0; col < s.n; ++col) {
-                        const size_t in_b = s.b_transposed ? col * s.ldb + k : k * s.ldb + col;
-                        const double product =
-                            static_cast<double>(a[item * s.stride_a + row * s.lda + k]) *
-                            static_cast<double>(b[item * s.stride_b + in_b]);
-                        const size_t in_c = item * s.stride_c + row * s.ldc + col;
-                        sums[in_c] += product;
-                        magnitudes[in_c] += std::fabs(product);
-                    }
-    }
-};
-
-// Calls check(row, col, index) for each element of c, and sees that nothing else changed.
-template <class T, class Check>
-void for_each_element(const Matmul& s, const std::vector<T>& c, T untouched, Check&& check) {
-    for (size_t item = 0; item < s.batch; ++item)
-        for (size_t i = 0; i < s.stride_c; ++i) {
-            const size_t row = i / s.ldc, col = i % s.ldc, index = item * s.stride_c + i;
-            if (row < s.m && col < s.n)
-                check(row, col, index);
-            else
-                assert_true(c[index] == untouched);
-        }
-}
-
 // Higham's bound: k products and sums, each rounded.
 void check_f32(const Matmul& s, const Products& products, const std::vector<float>& result,
                const char* what) {
@@ -105,7 +35,7 @@ void check_f32(const Matmul& s, const Products& products, const std::vector<floa
 
 void f32_is_right() {
     const auto devices = device_of_each_isa();
-    for (const Case& c : cases) {
+    for (const MatmulCase& c : cases) {
         const Matmul s = shape_of(c, NPUENC_F32, NPUENC_F32);
         Random random(static_cast<uint32_t>(c.m + c.n));
         const std::vector<float> a = random.reals(size_a(s)), b = random.reals(size_b(s));
@@ -121,7 +51,7 @@ void f32_is_right() {
 // Products of bf16 are exact in f32. A result in bf16 is the one in f32, rounded once.
 void bf16_is_right() {
     const auto devices = device_of_each_isa();
-    for (const Case& c : cases) {
+    for (const MatmulCase& c : cases) {
         Matmul s = shape_of(c, NPUENC_BF16, NPUENC_F32);
         Random random(static_cast<uint32_t>(c.m + c.n));
         const std::vector<uint16_t> a = to_bf16(random.reals(size_a(s)));
@@ -146,7 +76,7 @@ void bf16_is_right() {
 // Sums are exact; a requantised one is clamp(rint(sum * scale) + zero_point), in f32.
 void s8_is_exact() {
     const auto devices = device_of_each_isa();
-    for (const Case& c : cases) {
+    for (const MatmulCase& c : cases) {
         Matmul s = shape_of(c, NPUENC_S8, NPUENC_S32);
         Random random(static_cast<uint32_t>(c.m + c.n));
         std::vector<int8_t> a = random.bytes(size_a(s)), b = random.bytes(size_b(s));
@@ -180,8 +110,9 @@ void s8_is_exact() {
 
 void takes_nothing() {
     CpuDevice device(2, nullptr);
-    for (const Case& c : {Case{0, 3, 4, 5, false, false}, Case{2, 0, 4, 5, false, false},
-                          Case{2, 3, 0, 5, true, true}}) {
+    for (const MatmulCase& c :
+         {MatmulCase{0, 3, 4, 5, false, false}, MatmulCase{2, 0, 4, 5, false, false},
+          MatmulCase{2, 3, 0, 5, true, true}}) {
         device.matmul(shape_of(c, NPUENC_F32, NPUENC_F32), nullptr, nullptr, nullptr, unused_stats);
         device.matmul(shape_of(c, NPUENC_BF16, NPUENC_BF16), nullptr, nullptr, nullptr,
                       unused_stats);
@@ -204,7 +135,7 @@ void refuses_other_types() {
 }
 
 template <class T>
-void compare_threads_and_rows(const Case& c, npuenc_dtype operands, npuenc_dtype results,
+void compare_threads_and_rows(const MatmulCase& c, npuenc_dtype operands, npuenc_dtype results,
                               const void* a, size_t size_of_a, const void* b) {
     for (const std::string& isa : usable_isas()) {
         std::vector<T> first;
@@ -237,7 +168,7 @@ void compare_threads_and_rows(const Case& c, npuenc_dtype operands, npuenc_dtype
 }
 
 void is_deterministic() {
-    const Case c{3, 150, 130, 1100, false, false, 3};
+    const MatmulCase c{3, 150, 130, 1100, false, false, 3};
     const Matmul s = shape_of(c, NPUENC_F32, NPUENC_F32);
     Random random(1);
     const std::vector<float> a = random.reals(size_a(s)), b = random.reals(size_b(s));

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "npu/self_test.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "error.hpp"
+#include "npu/gemm_stream.hpp"
+#include "npu/gemm_tiling.hpp"
+
+namespace npuenc {
+namespace {
+
+// A tile of C for each core, and two tiles along K.
+constexpr size_t side = output_group;
+
+size_t depth(const GemmOverlay& overlay) {
+    return 2 * overlay.k_tile;
+}
+
+// Sums of 128 products of any int8 values have a standard deviation of about 60,000: with this
+// shift most results lie within int8, and some are cut on both sides.
+constexpr unsigned right_shift = 9;
+
+constexpr size_t positions = 64; // of the fused attention, and its dimensions
+constexpr float attention_scale = 1.0f / 32;
+// The array's exponential is made of tangents, see kernels/aie2/attention_s8_64x64.hpp.
+constexpr double least_correlation = 0.99;
+
+// The same values at every open: xorshift (Marsaglia 2003), in [-magnitude, magnitude).
+class Values {
+  public:
+    int next(int magnitude) {
+        state_ ^= state_ << 13;
+        state_ ^= state_ >> 17;
+        state_ ^= state_ << 5;
+        return static_cast<int>(state_ >> 8) % (2 * magnitude) - magnitude;
+    }
+
+  private:
+    uint32_t state_ = 2463534242;
+};
+
+std::vector<int8_t> int8_values(Values& values, size_t n, int magnitude) {
+    std::vector<int8_t> out(n);
+    for (int8_t& value : out)
+        value = static_cast<int8_t>(values.next(magnitude));
+    return out;
+}
+
+// Small integers: every sum is exact in f32, in whatever order.
+std::vector<uint16_t> bf16_values(Values& values, size_t n) {
+    std::vector<uint16_t> out(n);
+    for (uint16_t& bits : out) {
+        const float value = static_cast<float>(values.next(8));
+        uint32_t word;
+        std::memcpy(&word, &value, sizeof word);
+        bits = static_cast<uint16_t>(word >> 16);
+    }
+    return out;
+}
+
+Matmul product(const GemmOverlay& overlay) {
+    Matmul shape{};
+    shape.a_type = shape.b_type = overlay.operand_type;
+    shape.c_type = overlay.result_type;
+    shape.batch = 1;
+    shape.m = shape.n = side;
+    shape.k = shape.lda = depth(overlay);
+    shape.ldb = shape.ldc = side;
+    shape.stride_a = shape.stride_b = side * shape.k;
+    shape.stride_c = side * side;
+    shape.scale = overlay.result_type == NPUENC_S8 ? std::ldexp(1.0f, -int{right_shift}) : 0.0f;
+    return shape;
+}
+
+// Runs `step`, whose failures then begin with the overlay's name.
+template <class Step>
+void test(const char* name, Step&& step) {
+    try {
+        step();
+    } catch (const Error& error) {
+        fail(error.status(), "self-test: %s: %s", name, error.what());
+    }
+}
+
+template <class Element>
+void require_equal(const std::vector<Element>& results, const std::vector<Element>& expected) {
+    const auto [found, wanted] = std::mismatch(results.begin(), results.end(), expected.begin());
+    if (found == results.end())
+        return;
+    const size_t i = static_cast<size_t>(found - results.begin());
+    fail(NPUENC_E_DEVICE, "element (%zu, %zu) is %.9g instead of %.9g", i / side, i % side,
+         static_cast<double>(*found), static_cast<double>(*wanted));
+}
+
+template <class Result, class Operand>
+void test_product(Device& device, const GemmOverlay& overlay, const std::vector<Operand>& a,
+                  const std::vector<Operand>& b) {
+    test(overlay.name, [&] {
+        const Matmul shape = product(overlay);
+        std::vector<Result> expected(side * side), results(side * side);
+        Stats stats;
+        device.host().matmul(shape, a.data(), b.data(), expected.data(), stats);
+        device.matmul(shape, a.data(), b.data(), results.data(), stats);
+        require_equal(results, expected);
+    });
+}
+
+double correlation(const std::vector<int8_t>& x, const std::vector<int8_t>& y) {
+    double xx = 0, yy = 0, xy = 0; // of values whose mean is about 0
+    for (size_t i = 0; i < x.size(); ++i) {
+        xx += x[i] * x[i];
+        yy += y[i] * y[i];
+        xy += x[i] * y[i];
+    }
+    return xy / std::sqrt(xx * yy);
+}
+
+void test_attention(Device& device, Values& values) {
+    test(attention_s8_64x64.name, [&] {
+        constexpr size_t n = positions * positions;
+        Attention shape{};
+        shape.type = NPUENC_S8;
+        shape.precision = NPUENC_PRECISION_INT8;
+        shape.batch = shape.n_head = 1;
+        shape.head_dim = shape.q_len = shape.kv_len = positions;
+        shape.ldq = shape.ldk = shape.ldv = shape.ldo = positions;
+        shape.stride_q = shape.stride_k = shape.stride_v = shape.stride_o = n;
+        shape.scale = 1 / std::sqrt(static_cast<float>(positions));
+        shape.mask = NPUENC_MASK_NONE;
+        shape.q_scale = shape.k_scale = shape.v_scale = shape.out_scale = attention_scale;
+        // Scores of some units: neither one key nor all of them make up a result.
+        const std::vector<int8_t> q = int8_values(values, n, 64), k = int8_values(values, n, 64),
+                                  v = int8_values(values, n, 128);
+        std::vector<int8_t> expected(n), results(n);
+        Stats stats;
+        device.host().attention(shape, q.data(), k.data(), v.data(), expected.data(), stats);
+        device.attention(shape, q.data(), k.data(), v.data(), results.data(), stats);
+        const double found = correlation(results, expected);
+        if (!(found >= least_correlation))
+            fail(NPUENC_E_DEVICE, "the correlation with the CPU's attention is %.4f, less than %g",
+                 found, least_correlation);
+    });
+}
+
+} // namespace
+
+void run_self_test(Device& device) {
+    Values values;
+    const size_t int8_size = side * depth(gemm_s8_s32), bf16_size = side * depth(gemm_bf16_f32);
+    const std::vector<int8_t> a = int8_values(values, int8_size, 128),
+                              b = int8_values(values, int8_size, 128);
+    test_product<int32_t>(device, gemm_s8_s32, a, b);
+    test_product<int8_t>(device, gemm_s8_s8, a, b);
+    test_product<float>(device, gemm_bf16_f32, bf16_values(values, bf16_size),
+                        bf16_values(values, bf16_size));
+    test_attention(device, values);
+}
+
+} // namespace npuenc

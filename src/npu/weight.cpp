@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "npu/weight.hpp"
+
+#include <algorithm>
+
+#include "error.hpp"
+
+namespace npuenc {
+namespace {
+
+npuenc_precision checked(npuenc_precision precision) {
+    if (precision == NPUENC_PRECISION_F32)
+        fail(NPUENC_E_UNSUPPORTED, "the NPU multiplies bf16 and int8, not f32");
+    return precision;
+}
+
+// Of a strip, in the precision of the products.
+struct Rows {
+    const void* values;
+    size_t ld;
+};
+
+} // namespace
+
+void NpuWeight::allocate(const float* bias) {
+    if (precision() == NPUENC_PRECISION_INT8)
+        scales_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
+    if (bias) {
+        bias_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
+        std::copy_n(bias, n_out(), bias_.as<float>());
+    }
+}
+
+// pack_strip(first row, count, memory of the thread for core_tile rows) returns Rows.
+template <class PackStrip>
+void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& pack_strip) {
+    const Product of_weight = product(1);
+    buffer_ = owner.array.buffers().create(of_weight.b_bytes());
+    const size_t scratch = round_up(size_product(core_tile, bytes_of_row), cache_line);
+    const SharedMemory::Lease memory(owner.shared,
+                                     size_product(owner.threads.n_threads(), scratch));
+    owner.threads.for_each(of_weight.strips(), [&](size_t strip, unsigned thread) {
+        const size_t first = std::min(strip * core_tile, n_out());
+        const size_t count = std::min(core_tile, n_out() - first);
+        const auto [rows, ld] = pack_strip(first, count, memory.data<char>() + thread * scratch);
+        of_weight.pack_b_strip(strip, rows, ld, BLayout::n_by_k, 0, buffer_.data());
+    });
+    buffer_.sync(npuenc_module_to_device, 0, buffer_.bytes());
+}
+
+NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_precision precision,
+                     const RowReader& rows, const float* bias)
+    : Weight(n_out, n_in, checked(precision)), array_(owner.array) {
+    allocate(bias);
+    const size_t narrow_row =
+        precision == NPUENC_PRECISION_INT8 ? n_in : size_product(depth(), sizeof(uint16_t));
+    pack(owner, size_product(n_in, sizeof(float)) + narrow_row,
+         [&](size_t first, size_t count, char* memory) {
+             if (count > 0)
+                 rows(first, count, reinterpret_cast<float*>(memory));
+             char* narrow = memory + core_tile * n_in * sizeof(float);
+             for (size_t i = 0; i < count; ++i) {
+                 auto* values = reinterpret_cast<float*>(memory) + i * n_in;
+                 char* to = narrow + i * narrow_row;
+                 if (precision == NPUENC_PRECISION_INT8)
+                     scales_.as<float>()[first + i] = owner.kernels.rows.quantise_f32(
+                         1, n_in, values, 0, reinterpret_cast<int8_t*>(to));
+                 else if (precision == NPUENC_PRECISION_BF16X2)
+                     split_row(owner.kernels.convert, n_in, values, SplitSide::weight, values,
+                               reinterpret_cast<uint16_t*>(to));
+                 else
+                     owner.kernels.convert.f32_to_bf16(n_in, values,
+                                                       reinterpret_cast<uint16_t*>(to));
+             }
+             return Rows{narrow, depth()};
+         });
+}
+
+NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, const Int8Rows& rows,
+                     const float* bias)
+    : Weight(n_out, n_in, NPUENC_PRECISION_INT8), array_(owner.array) {
+    allocate(bias);
+    std::copy_n(rows.scales, n_out, scales_.as<float>());
+    pack(owner, 0, [&](size_t first, size_t, char*) {
+        return Rows{rows.values + first * rows.ld, rows.ld};
+    });
+}
+
+} // namespace npuenc

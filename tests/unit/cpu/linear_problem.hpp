@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// Linear layers by their definition, in float64, and how far a device may be from it.
+#pragma once
+
+#include "tests/unit/cpu/support.hpp"
+
+namespace npuenc {
+
+struct LinearCase {
+    size_t rows, n_in, n_out;
+    bool bias, gelu, addend;
+    ptrdiff_t ldx_gap = 0; // negative: rows overlap
+    size_t ldy_gap = 0, ld_addend_gap = 0;
+    bool norm = false;
+};
+
+inline double exact_gelu(double y) {
+    return y / 2 * (1 + std::erf(y / std::sqrt(2.0)));
+}
+
+struct LinearProblem {
+    LinearCase shape;
+    size_t ldx, ldy, ld_addend;
+    std::vector<float> x, w, bias, addend, norm_weight, norm_bias;
+
+    explicit LinearProblem(const LinearCase& c)
+        : shape(c), ldx(static_cast<size_t>(static_cast<ptrdiff_t>(c.n_in) + c.ldx_gap)),
+          ldy(c.n_out + c.ldy_gap), ld_addend(c.n_out + c.ld_addend_gap) {
+        Random random(static_cast<uint32_t>(c.rows * 31 + c.n_in * 7 + c.n_out));
+        x = random.reals((c.rows - 1) * ldx + c.n_in);
+        w = random.reals(c.n_out * c.n_in);
+        bias = random.reals(c.n_out);
+        addend = random.reals(c.rows * ld_addend);
+        norm_weight = random.reals(c.n_in);
+        norm_bias = random.reals(c.n_in);
+    }
+
+    Linear linear(npuenc_dtype x_type = NPUENC_F32, npuenc_dtype y_type = NPUENC_F32) const {
+        Linear linear{};
+        linear.x_type = x_type;
+        linear.y_type = y_type;
+        linear.rows = shape.rows;
+        linear.ldx = ldx;
+        linear.ldy = ldy;
+        if (shape.norm)
+            linear.norm = {norm_weight.data(), norm_bias.data()};
+        linear.gelu = shape.gelu;
+        linear.addend = shape.addend ? addend.data() : nullptr;
+        linear.ld_addend = ld_addend;
+        return linear;
+    }
+
+    std::unique_ptr<Weight> pack(Device& device, npuenc_precision precision) const {
+        return device.pack(shape.n_out, shape.n_in, precision, reader_of(w, shape.n_in),
+                           shape.bias ? bias.data() : nullptr);
+    }
+
+    // The result for one element without a norm, and how far f32 arithmetic may be from it: n_in
+    // products and sums and the bias, each rounded (Higham's gamma), then as in finish().
+    double expected(const float* x_values, const float* w_values, size_t row, size_t col,
+                    double& bound) const {
+        double sum = 0, magnitude = 0;
+        for (size_t k = 0; k < shape.n_in; ++k) {
+            const double product = static_cast<double>(x_values[row * ldx + k]) *
+                                   static_cast<double>(w_values[col * shape.n_in + k]);
+            sum += product;
+            magnitude += std::fabs(product);
+        }
+        if (shape.bias) {
+            sum += static_cast<double>(bias[col]);
+            magnitude += std::fabs(static_cast<double>(bias[col]));
+        }
+        bound = gamma_f32(shape.n_in + 1) * magnitude;
+        return finish(sum, row, col, bound);
+    }
+
+    // What follows the bias: GELU, whose slope is below 1.13, within 1e-6 max(1, |y|); the addend,
+    // rounded.
+    double finish(double y, size_t row, size_t col, double& bound) const {
+        if (shape.gelu) {
+            y = exact_gelu(y);
+            bound = 1.13 * bound + 1e-6 * std::fmax(1, std::fabs(y));
+        }
+        if (shape.addend) {
+            y += static_cast<double>(addend[row * ld_addend + col]);
+            bound += unit_f32 * (std::fabs(y) + bound);
+        }
+        return y;
+    }
+};
+
+// Rows as the kernels quantise them: each symmetrically, by its greatest magnitude.
+struct Quantised {
+    std::vector<int8_t> values;
+    std::vector<float> scales;
+
+    Quantised(const std::vector<float>& rows, size_t n_rows, size_t n, size_t ld)
+        : values(n_rows * n), scales(n_rows) {
+        for (size_t row = 0; row < n_rows; ++row) {
+            float absmax = 0;
+            for (size_t i = 0; i < n; ++i)
+                absmax = std::fmax(absmax, std::fabs(rows[row * ld + i]));
+            scales[row] = absmax / 127.0f;
+            const float multiplier = absmax > 0 ? 127.0f / absmax : 0;
+            for (size_t i = 0; i < n; ++i)
+                values[row * n + i] =
+                    static_cast<int8_t>(std::nearbyint(rows[row * ld + i] * multiplier));
+        }
+    }
+};
+
+// The integers are exact; three roundings make a real of a sum, a fourth adds the bias.
+inline void check_int8(const LinearProblem& problem, const Quantised& x, const Quantised& w,
+                       const std::vector<float>& y, const char* what) {
+    const LinearCase& c = problem.shape;
+    for (size_t row = 0; row < c.rows; ++row)
+        for (size_t col = 0; col < c.n_out; ++col) {
+            int64_t sum = 0;
+            for (size_t k = 0; k < c.n_in; ++k)
+                sum += x.values[row * c.n_in + k] * w.values[col * c.n_in + k];
+            double expected = static_cast<double>(sum) * static_cast<double>(x.scales[row]) *
+                              static_cast<double>(w.scales[col]);
+            double bound = gamma_f32(4) * std::fabs(expected);
+            if (c.bias) {
+                expected += static_cast<double>(problem.bias[col]);
+                bound += gamma_f32(1) * std::fabs(static_cast<double>(problem.bias[col]));
+            }
+            expected = problem.finish(expected, row, col, bound);
+            assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound, what, row,
+                        col);
+        }
+}
+
+} // namespace npuenc
