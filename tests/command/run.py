@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Tests of the npuenc command: what it prints, writes and returns, whatever it is given."""
 
-import argparse
 import array
 import ast
 import json
@@ -16,19 +15,18 @@ import signal
 import stat
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 import wave
 
 import random_model
+from programs import PROGRAMS, main
 
 RATE = 16000
 WINDOW = 30 * RATE
-COMMANDS = ("encode", "mel", "info", "devices", "bench", "selftest")
+COMMANDS = ("encode", "mel", "info", "devices", "doctor", "bench", "bench npu", "selftest")
 TIMEOUT = 120  # seconds, for a single run
-PROGRAMS = None  # set by main
 
 
 # --- recordings and arrays ------------------------------------------------------------------------
@@ -148,13 +146,13 @@ class CommandLine(Case):
     def test_help(self):
         self.assertIn(b"usage: npuenc COMMAND", self.run_command("--help").stdout)
         for command in COMMANDS:
-            result = self.run_command(command, "--help")
+            result = self.run_command(*command.split(), "--help")
             self.assertTrue(result.stdout.startswith(b"usage: npuenc " + command.encode()), command)
             self.assertIn(b"Exit status:", result.stdout)
             self.assertEqual(result.stderr, b"")
 
     def test_help_fits_a_terminal(self):
-        for command in ((), *((name,) for name in COMMANDS)):
+        for command in ((), *(name.split() for name in COMMANDS)):
             for line in self.run_command(*command, "--help").stdout.decode().splitlines():
                 self.assertLessEqual(len(line), 100, line)
 
@@ -163,7 +161,8 @@ class CommandLine(Case):
         for command in COMMANDS:
             self.assertIn(f".It Cm {command}", manual)
             options = re.findall(r"^  --([a-z]+)",
-                                 self.run_command(command, "--help").stdout.decode(), re.MULTILINE)
+                                 self.run_command(*command.split(), "--help").stdout.decode(),
+                                 re.MULTILINE)
             self.assertIn("help", options)
             for option in options:
                 self.assertIn(f".It Fl -{option}", manual)
@@ -187,7 +186,10 @@ class CommandLine(Case):
                 ("MODEL is missing", ("info",)),
                 ("one AUDIO at a time", ("encode", *model, self.wav, self.wav)),
                 ("more than this command takes", ("devices", "cpu")),
+                ("more than this command takes", ("doctor", "cpu")),
+                ("more than this command takes", ("bench", "npu", self.wav)),
                 ("more than this command takes", ("selftest", "cpu")),
+                ("unrecognized option '--device'", ("bench", "npu", "--device", "cpu")),
                 ("--threads is '0', expected a number from 1 to 1024",
                  ("encode", *model, "--threads", "0", self.wav)),
                 ("--threads is '1025'", ("encode", *model, "--threads", "1025", self.wav)),
@@ -238,6 +240,8 @@ class Errors(Case):
         for arguments in (("encode", "--model", self.model, self.wav), ("selftest",),
                           ("info", self.model), ("bench", "--model", self.model)):
             self.refused(3, f"npuenc: {arguments[0]}: ", *arguments, "--device", "npu")
+        self.refused(3, "npuenc: bench: an NPU is needed: .*\n`npuenc doctor` tells more", "bench",
+                     "npu")
 
     def test_bad_model(self):
         whole = (self.model / "model.safetensors").read_bytes()
@@ -509,9 +513,11 @@ class Output(Case):
                      "file_bytes", "weight_bytes", "wide_precision", "linear_device", "attention_device",
                      "conv_device", "elementwise_device"}),
                 (("devices",), {"devices", "auto"}),
+                (("doctor",),
+                 {"version", "system", "well", "verdict", "cpu", "npus", "runtime"}),
                 (("selftest",),
                  device | {"version", "system", "threads", "bus_address", "driver", "firmware",
-                           "runtime", "failed", "checks"})):
+                           "runtime", "overlays", "failed", "checks"})):
             with self.subTest(arguments[0]):
                 result = self.run_command(*arguments, "--json")
                 self.assertEqual(set(json.loads(result.stdout)), keys)
@@ -658,17 +664,75 @@ class Interruption(Case):
         self.assertEqual(os.listdir(self.work), ["a.npy"])
 
 
+class Doctor(Case):
+    """Where there is no NPU; tests on the virtual one are in npu.py."""
+
+    EMPTY_SYS = ("unshare", "--mount", "--map-root-user", "sh", "-c",
+                 'mount -t tmpfs none /sys && exec "$@"', "sh")
+
+    def examine(self, *wrapper):
+        result = subprocess.run([*wrapper, PROGRAMS.npuenc, "doctor", "--json"], check=False,
+                                capture_output=True, timeout=TIMEOUT)
+        report = json.loads(result.stdout)
+        self.assertEqual(result.stderr, b"")
+        self.assertEqual(result.returncode, 0 if report["well"] else 1)
+        return report
+
+    def assert_without_npu(self, report, why):
+        self.assertEqual((report["well"], report["npus"]), (True, []))
+        self.assertTrue(report["cpu"]["opened"])
+        self.assertEqual(report["verdict"], f"{why}; the CPU is used")
+
+    def test_without_npu(self):
+        report = self.examine()
+        if report["npus"]:
+            self.skipTest("there is an NPU")
+        self.assert_without_npu(report, "the PCI bus has no AMD NPU")
+        lines = self.run_command("doctor").stdout.decode().splitlines()
+        self.assertEqual([line.split()[0] for line in lines if line[0] != " "],
+                         ["npuenc", "system", "cpu", "runtime", "verdict"])
+
+    def test_without_sys(self):
+        if subprocess.run([*self.EMPTY_SYS, "true"], check=False,
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("/sys cannot be hidden without privileges here")
+        self.assert_without_npu(self.examine(*self.EMPTY_SYS),
+                                "the PCI bus cannot be seen (/sys/bus/pci/devices)")
+
+    def test_says_why_the_module_cannot_be_used(self):
+        """Whatever else there is: each is named, and the rest is examined."""
+        (self.work / "npuenc-xrt.so").write_bytes(b"not a library")
+        for directory, words in (("nowhere", "NPUENC_MODULE_PATH"), (self.work, "damaged")):
+            result = self.run_command(
+                "doctor", "--json",
+                env={**os.environ, "NPUENC_MODULE_PATH": str(self.work / directory),
+                     "NPUENC_OVERLAY_PATH": str(self.work)})
+            runtime = json.loads(result.stdout)["runtime"]
+            errors = [finding["text"] for finding in runtime["findings"]
+                      if finding["severity"] == "error"]
+            self.assertEqual(runtime["module"], "")
+            self.assertIn(str(self.work), errors[0])
+            self.assertIn(words, errors[0])
+            self.assertTrue(all("NPUENC_OVERLAY_PATH" in error for error in errors[1:]), errors)
+            self.assertEqual(len(errors), 6)
+
+
 class Measurements(Case):
     def test_selftest(self):
         result = self.run_command("selftest", "--device", "cpu")
         lines = result.stdout.decode().splitlines()
-        self.assertIn("None of 16 checks failed.", lines[-1])
+        self.assertIn("None of 17 checks failed.", lines[-1])
         checks = json.loads(self.run_command("selftest", "--device", "cpu", "--json",
                                              "--threads", "1").stdout)["checks"]
-        self.assertEqual([check["result"] for check in checks], ["ok"] * 16)
+        self.assertEqual([check["result"] for check in checks], ["ok"] * 17)
         # Sums of int8 products are exact: the hash is the same everywhere.
         hashes = {check["name"]: check["hash"] for check in checks if "hash" in check}
         self.assertEqual(hashes["matmul int8 to int32 512"], "0c710350f0d89c6b")
+
+    def test_times_of_selftest(self):
+        checks = json.loads(self.run_command("selftest", "--device", "cpu", "--json").stdout)
+        self.assertEqual(checks["overlays"], [])
+        self.assertTrue(all(0 < check["ms"] < 1000 for check in checks["checks"]))
 
     def test_selftest_finds_wrong_results(self):
         # AddressSanitizer wants to be the first library, but nothing is instrumented here.
@@ -676,11 +740,11 @@ class Measurements(Case):
                        "ASAN_OPTIONS": "verify_asan_link_order=0"}
         result = self.run_command("selftest", "--device", "cpu", expect=1, env=environment)
         lines = result.stdout.decode().splitlines()
-        self.assertEqual(sum(line.startswith("FAILED ") for line in lines), 16, result.stdout)
-        self.assertIn("16 of 16 checks FAILED.", lines[-1])
+        self.assertEqual(sum(line.startswith("FAILED ") for line in lines), 17, result.stdout)
+        self.assertIn("17 of 17 checks FAILED.", lines[-1])
         result = self.run_command("selftest", "--device", "cpu", "--json", expect=1,
                                   env=environment)
-        self.assertEqual(json.loads(result.stdout)["failed"], 16)
+        self.assertEqual(json.loads(result.stdout)["failed"], 17)
 
     def test_bench(self):
         result = json.loads(self.run_command("bench", "--model", self.model, "--device", "cpu",
@@ -741,18 +805,9 @@ class Measurements(Case):
         self.assertIn("between operators", lines[lines.index(whole[0]) - 1])
 
 
-def main():
-    global PROGRAMS
-    parser = argparse.ArgumentParser(description="Tests of the npuenc command.")
-    parser.add_argument("--npuenc", required=True, help="the command under test")
-    parser.add_argument("--write-audio", required=True, help="the program write-audio")
-    parser.add_argument("--wrong-results", required=True, help="the module wrong-results.so")
-    parser.add_argument("--manual", required=True, help="npuenc.1")
-    PROGRAMS, rest = parser.parse_known_args()
-    for name, path in vars(PROGRAMS).items():
-        setattr(PROGRAMS, name, os.path.abspath(path))
-    unittest.main(argv=[sys.argv[0], *rest])
-
-
 if __name__ == "__main__":
-    main()
+    main("Tests of the npuenc command.",
+         {"npuenc": "the command under test",
+          "write_audio": "the program write-audio",
+          "wrong_results": "the module wrong-results.so",
+          "manual": "npuenc.1"})

@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: MIT
 // npuenc bench: speed and memory of a model here.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <numbers>
 
 #include "commands.hpp"
 #include "json.hpp"
 #include "measurement.hpp"
 #include "options.hpp"
 #include "progress_bar.hpp"
-#include "pseudo_random.hpp"
 #include "recording.hpp"
+#include "synthetic_audio.hpp"
 #include "text.hpp"
 
 namespace npuenc {
 namespace {
 
-constexpr size_t window_samples = size_t{30} * sample_rate;
 constexpr uint32_t product_size = 512;
 constexpr ProductType product_types[] = {
     {"f32 x f32 -> f32", NPUENC_F32, NPUENC_F32},
@@ -33,6 +30,8 @@ constexpr const char* notes =
     "30 s of AUDIO, which are continued with silence, or a chirp in noise, made by this command.\n"
     "Without --model: those that tools/fetch-model has put into the cache. Every measurement is\n"
     "made in a process of its own; peak memory is that process's.\n"
+    "\n"
+    "`npuenc bench npu` measures what the host does for an NPU (see its --help).\n"
     "\n";
 
 struct Arguments {
@@ -109,19 +108,6 @@ std::vector<npuenc_op_info> summed_over_layers(const EncodeMeasurement& measured
     return sums;
 }
 
-// 30 s of a chirp from 100 Hz to 7 kHz in white noise.
-std::vector<float> synthetic_audio() {
-    PseudoRandom random(1);
-    std::vector<float> pcm(window_samples);
-    for (size_t i = 0; i < pcm.size(); ++i) {
-        const double part = static_cast<double>(i) / static_cast<double>(pcm.size());
-        const double seconds = static_cast<double>(i) / sample_rate;
-        const double phase = 2 * std::numbers::pi * (100 + 6900 * part / 2) * seconds;
-        pcm[i] = static_cast<float>(0.3 * std::sin(phase)) + 0.05f * random.uniform();
-    }
-    return pcm;
-}
-
 std::vector<float> recorded_audio(const std::string& path) {
     std::vector<float> pcm = Recording(path).next_window(window_samples);
     pcm.resize(window_samples);
@@ -167,7 +153,7 @@ Results measure(const Arguments& arguments) {
         arguments.model.empty() ? cached_models() : std::vector<std::string>{arguments.model};
     const std::vector<uint32_t> threads = thread_counts(arguments.n_threads);
     const std::vector<float> pcm =
-        arguments.audio.empty() ? synthetic_audio() : recorded_audio(arguments.audio);
+        arguments.audio.empty() ? synthetic_window() : recorded_audio(arguments.audio);
     Results results;
     results.input = arguments.audio.empty() ? "synthetic: a chirp in noise" : arguments.audio;
     results.profile = arguments.profile;
@@ -318,6 +304,8 @@ void print_json(const Results& results) {
 } // namespace
 
 int run_bench(int argc, char** argv) {
+    if (argc > 1 && std::strcmp(argv[1], "npu") == 0)
+        return run_bench_npu(argc - 1, argv + 1);
     Arguments arguments;
     const std::string help = std::string(notes) + models_help;
     const auto operands =

@@ -6,10 +6,12 @@
 namespace npuenc {
 
 int run_devices(int argc, char** argv);
+int run_doctor(int argc, char** argv);
 int run_info(int argc, char** argv);
 int run_encode(int argc, char** argv);
 int run_mel(int argc, char** argv);
 int run_bench(int argc, char** argv);
+int run_bench_npu(int argc, char** argv);
 int run_selftest(int argc, char** argv);
 
 } // namespace npuenc

@@ -29,6 +29,7 @@ class Json {
 
     Json& member(std::string_view name, const auto& content) { return key(name).value(content); }
 
+    const std::string& text() const { return text_; }
     void print(std::FILE* stream) const;
 
   private:

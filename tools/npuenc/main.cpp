@@ -25,6 +25,7 @@ constexpr Command commands[] = {
     {"mel", run_mel, "log-mel spectrogram of a recording, to a .npy file"},
     {"info", run_info, "what a model is"},
     {"devices", run_devices, "what npuenc can run on here, and why not on more"},
+    {"doctor", run_doctor, "what an NPU needs to be used here, what is wrong, and the cure"},
     {"bench", run_bench, "how fast a model is here, and where the time goes"},
     {"selftest", run_selftest, "whether results are right here; what to send with a report"},
 };

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "child_process.hpp"
+#include "first_window.hpp"
 
 namespace npuenc {
 namespace {
@@ -66,18 +67,9 @@ void encode_repeatedly(const EncodeTask& task, EncodeMeasurement& result) {
     result.n_threads = context.info().n_threads;
     result.model = model.info();
 
-    const size_t n_samples = std::min(model.samples_per_window(), task.pcm.size());
-    npuenc_encode_desc desc{};
-    desc.struct_size = sizeof desc;
-    desc.n_per_item = static_cast<uint32_t>(n_samples);
-    size_t bytes = 0;
-    check(npuenc_encode_size(model.get(), &desc, &bytes));
-    std::vector<float> states(bytes / sizeof(float));
+    FirstWindow window(model, task.pcm);
     const RunHandle run = context.make_run();
-    const auto encode = [&] {
-        check(npuenc_encode(model.get(), &desc, task.pcm.data(), n_samples * sizeof(float), nullptr,
-                            0, states.data(), bytes, run.get()));
-    };
+    const auto encode = [&] { window.encode(run.get()); };
     result.times = repeat(encode, [&] {
         if (task.profile)
             take_profile(result, run.get());

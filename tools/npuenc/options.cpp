@@ -110,9 +110,11 @@ std::string only_operand(const std::vector<std::string>& operands, const char* n
     return operands[0];
 }
 
-void no_operands(const std::vector<std::string>& operands) {
-    if (!operands.empty())
-        fail(exit_usage, "'%s' is more than this command takes", operands[0].c_str());
+bool parse_options(const CommandLine& line, int argc, char** argv) {
+    const auto operands = parse(line, argc, argv);
+    if (operands && !operands->empty())
+        fail(exit_usage, "'%s' is more than this command takes", operands->front().c_str());
+    return operands.has_value();
 }
 
 Option model_option(std::string& path) {

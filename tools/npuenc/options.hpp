@@ -32,7 +32,9 @@ std::optional<std::vector<std::string>> parse(const CommandLine& line, int argc,
 
 // Exactly one operand, or Failure(exit_usage) that names what is expected.
 std::string only_operand(const std::vector<std::string>& operands, const char* name);
-void no_operands(const std::vector<std::string>& operands);
+
+// parse() of a sub-command without operands: whether it is to be run.
+bool parse_options(const CommandLine& line, int argc, char** argv);
 
 // Options that several sub-commands have.
 Option model_option(std::string& path);
