@@ -9,9 +9,9 @@
 
 #include "support.h"
 
-static npuenc_open_options cpu_options(void) {
+static npuenc_open_options options_of_device(void) {
     return (npuenc_open_options){.struct_size = sizeof(npuenc_open_options),
-                                 .device_type = NPUENC_DEVICE_CPU};
+                                 .device_type = device_under_test()};
 }
 
 /* The device that a context says it runs on, as the list of devices has it. */
@@ -38,7 +38,9 @@ static npuenc_ctx_info info_of(const npuenc_ctx* ctx) {
     assert_non_null(memchr(info.isa, 0, sizeof info.isa));
     const npuenc_device_info device = device_of(&info);
     assert_string_equal(info.device_name, device.name);
-    assert_string_equal(info.isa, device.isa);
+    npuenc_device_info cpu = {.struct_size = sizeof cpu};
+    expect_ok(npuenc_device_get(0, &cpu));
+    assert_string_equal(info.isa, cpu.isa); /* of the host's part of the work */
     return info;
 }
 
@@ -136,13 +138,13 @@ static void defaults_open_something(void** state) {
     }
 }
 
-static void the_cpu_opens_with_any_number_of_threads(void** state) {
+static void devices_open_with_any_number_of_threads(void** state) {
     (void)state;
     const uint32_t counts[] = {1, 2, 3, 16, 64};
     for (size_t i = 0; i < COUNT(counts); i++) {
-        npuenc_ctx* ctx = open_cpu(counts[i]);
+        npuenc_ctx* ctx = open_device(counts[i]);
         const npuenc_ctx_info info = info_of(ctx);
-        assert_int_equal(info.device_type, NPUENC_DEVICE_CPU);
+        assert_int_equal(info.device_type, device_under_test());
         assert_int_equal(info.device_index, 0);
         assert_int_equal(info.n_threads, counts[i]);
         assert_int_equal(info.fell_back, 0);
@@ -162,26 +164,26 @@ static void wrong_options_are_refused(void** state) {
 
     const int32_t types[] = {-1, 3, INT32_MIN, INT32_MAX};
     for (size_t i = 0; i < COUNT(types); i++) {
-        npuenc_open_options options = cpu_options();
+        npuenc_open_options options = options_of_device();
         options.device_type = types[i];
         expect_open_fails(NPUENC_E_INVALID, options);
     }
     const int32_t levels[] = {NPUENC_LOG_OFF - 1, NPUENC_LOG_DEBUG + 1, INT32_MIN, INT32_MAX};
     for (size_t i = 0; i < COUNT(levels); i++) {
-        npuenc_open_options options = cpu_options();
+        npuenc_open_options options = options_of_device();
         options.log_level = levels[i];
         expect_open_fails(NPUENC_E_INVALID, options);
     }
     const uint32_t threads[] = {1025, UINT32_MAX};
     for (size_t i = 0; i < COUNT(threads); i++) {
-        npuenc_open_options options = cpu_options();
+        npuenc_open_options options = options_of_device();
         options.n_threads = threads[i];
         expect_open_fails(NPUENC_E_INVALID, options);
     }
-    npuenc_open_options options = cpu_options();
+    npuenc_open_options options = options_of_device();
     options.reserved = 1;
     expect_open_fails(NPUENC_E_INVALID, options);
-    options = cpu_options();
+    options = options_of_device();
     options.device_type = NPUENC_DEVICE_AUTO;
     options.device_index = 1;
     expect_open_fails(NPUENC_E_INVALID, options);
@@ -189,16 +191,15 @@ static void wrong_options_are_refused(void** state) {
 
 static void absent_devices_are_not_found(void** state) {
     (void)state;
-    npuenc_open_options options = cpu_options();
+    npuenc_open_options options = options_of_device();
     options.device_index = 1;
     expect_open_fails(NPUENC_E_NOT_FOUND, options);
     options.device_index = UINT32_MAX;
     expect_open_fails(NPUENC_E_NOT_FOUND, options);
-    options.device_type = NPUENC_DEVICE_NPU;
-    expect_open_fails(NPUENC_E_NOT_FOUND, options);
 
     uint32_t count;
     expect_ok(npuenc_device_count(&count));
+    options.device_type = NPUENC_DEVICE_NPU;
     options.device_index = count - 1; /* of NPUs */
     expect_open_fails(NPUENC_E_NOT_FOUND, options);
 }
@@ -210,7 +211,7 @@ static void closing_null_does_nothing(void** state) {
 
 static void a_context_must_be_given(void** state) {
     (void)state;
-    npuenc_ctx* ctx = open_cpu(1);
+    npuenc_ctx* ctx = open_device(1);
     npuenc_ctx_info info = {.struct_size = sizeof info};
     npuenc_stats stats = {.struct_size = sizeof stats};
     expect_invalid(npuenc_ctx_get_info(NULL, &info));
@@ -253,16 +254,18 @@ static void the_reason_is_cut_to_the_buffer(void** state) {
 
 static void stats_are_sums_of_calls(void** state) {
     (void)state;
-    npuenc_ctx *ctx = open_cpu(2), *other = open_cpu(1);
+    npuenc_ctx *ctx = open_device(2), *other = open_device(1);
     npuenc_stats stats = {.struct_size = sizeof stats};
     expect_ok(npuenc_ctx_stats(ctx, &stats));
     assert_int_equal(stats.n_calls, 0);
     assert_int_equal(stats.wall_ns, 0);
     assert_int_equal(stats.macs, 0);
 
-    float a[6] = {1, 2, 3, 4, 5, 6}, b[12] = {1}, c[8];
+    const uint16_t a[6] = {1, 2, 3, 4, 5, 6}, b[12] = {1};
+    float c[8];
     npuenc_matmul_desc desc = {.struct_size = sizeof desc, .m = 2, .n = 4, .k = 3};
-    desc.a_type = desc.b_type = desc.c_type = NPUENC_F32;
+    desc.a_type = desc.b_type = NPUENC_BF16;
+    desc.c_type = NPUENC_F32;
     for (uint64_t i = 1; i <= 3; i++) {
         expect_ok(npuenc_matmul(ctx, &desc, a, sizeof a, b, sizeof b, c, sizeof c, NULL));
         const uint64_t wall_ns = stats.wall_ns;
@@ -270,12 +273,11 @@ static void stats_are_sums_of_calls(void** state) {
         assert_int_equal(stats.n_calls, i);
         assert_int_equal(stats.macs, i * 2 * 4 * 3);
         assert_true(stats.wall_ns > wall_ns);
-        const uint64_t npu_only[] = {
-            stats.n_submissions, stats.n_syncs,      stats.bytes_to_device, stats.bytes_from_device,
-            stats.pack_ns,       stats.submit_ns,    stats.sync_ns,         stats.device_ns,
-            stats.unpack_ns,     stats.accumulate_ns};
-        for (size_t n = 0; n < COUNT(npu_only); n++)
-            assert_int_equal(npu_only[n], 0);
+        check_transfers(&stats);
+        if (device_under_test() == NPUENC_DEVICE_NPU) { /* a product is one, whatever its size */
+            assert_int_equal(stats.n_submissions, i);
+            assert_int_equal(stats.n_syncs, 2 * i);
+        }
     }
     expect_ok(npuenc_ctx_stats(other, &stats));
     assert_int_equal(stats.n_calls, 0);
@@ -327,6 +329,12 @@ static void messages_keep_to_level_and_thread(void** state) {
 }
 
 /* ---- NPUENC_ISA ---- */
+
+static npuenc_open_options cpu_options(void) {
+    npuenc_open_options options = options_of_device();
+    options.device_type = NPUENC_DEVICE_CPU;
+    return options;
+}
 
 static bool cpu_has(const char* isa) {
 #if defined(__x86_64__)
@@ -392,7 +400,7 @@ int main(void) {
         cmocka_unit_test(devices_need_a_place_for_the_answer),
         cmocka_unit_test(device_status_is_that_of_open),
         cmocka_unit_test(defaults_open_something),
-        cmocka_unit_test(the_cpu_opens_with_any_number_of_threads),
+        cmocka_unit_test(devices_open_with_any_number_of_threads),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(absent_devices_are_not_found),
         cmocka_unit_test(closing_null_does_nothing),

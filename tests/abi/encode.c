@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * npuenc_encode and npuenc_encode_submit against an encoder in double precision, the equalities
- * that the header promises, and every way to call them wrongly.
+ * that the header promises, and every way to call them wrongly: with models of every precision that
+ * the device has.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -13,6 +14,7 @@
 #include "support.h"
 #include "whisper.h"
 
+static int32_t precision; /* of all models */
 static npuenc_ctx* ctx;
 static whisper* small;
 static npuenc_model* model;
@@ -20,8 +22,9 @@ static npuenc_model* model;
 enum { samples_per_state = 320, frames_per_state = 2 };
 
 static npuenc_model* load(npuenc_ctx* with, const whisper* made) {
+    const npuenc_model_options options = {.struct_size = sizeof options, .precision = precision};
     npuenc_model* loaded = NULL;
-    expect_ok(npuenc_model_load_memory(with, made->file, made->file_bytes, NULL, &loaded));
+    expect_ok(npuenc_model_load_memory(with, made->file, made->file_bytes, &options, &loaded));
     return loaded;
 }
 
@@ -83,12 +86,20 @@ static void expect_same_states(npuenc_model* a, call of_a, npuenc_model* b, call
 
 /* ---- Against the definition ---- */
 
-/* Sums of k products err by about sqrt(k) u times the terms' norm (errors of random sign), k <= 512
- * here: 1.4e-6 relatively. Between mel and state there are 4 + 6 such sums a layer, which add up as
- * random errors do, and none amplifies what is before it by more than 2, but for the first norm:
- * the residual stream is about 0.03 there, so that its 1 / deviation of 30 meets errors relative to
- * 0.03. GELU adds 3.3e-7. So 5e-6 is typical, and 10 times that not to be seen in 20,000 states. */
-static const double tolerance = 5e-5;
+/* Sums of k products err by so much of the terms' norm, errors being of random sign:
+ *   F32   about sqrt(k) u, k <= 512 here: 1.4e-6
+ *   BF16  both operands by 2^-8 / sqrt(6), the deviation of what rounding takes: 2.3e-3
+ *   INT8  both operands by a step / sqrt(12), a step being 1 / 127 of the row's largest magnitude,
+ *         which is 4 deviations of its values where it is much: 1.3e-2
+ * Between mel and state there are 4 + 6 such sums a layer, which add up as random errors do, and
+ * none amplifies what is before it by more than 2, but for the first norm: the residual stream is
+ * about 0.03 there, so that its 1 / deviation of 30 meets errors relative to 0.03. GELU
+ * adds 3.3e-7. So 4 times that is typical, 5e-6 for F32, and 10 times the typical not to be seen in
+ * 20,000 states, which have a deviation of about 1. */
+static double tolerance(void) {
+    const double of_sum[] = {1.4e-6, 2.3e-3, 1.3e-2};
+    return of_sum[precision - NPUENC_PRECISION_F32] * 4 * 10;
+}
 
 static void check_states(whisper_shape shape, uint32_t n_ctx) {
     whisper* made = whisper_create(shape, 7);
@@ -107,7 +118,7 @@ static void check_states(whisper_shape shape, uint32_t n_ctx) {
             worst = fabs(states[i] - expected[i]);
     print_message("%u bands, %u states of %u, %u layers: off by %.2g\n", shape.n_mels, n,
                   shape.n_state, shape.n_layer, worst);
-    assert_true(worst <= tolerance);
+    assert_true(worst <= tolerance());
     free(expected), free(states), free(mel);
     npuenc_model_free(loaded);
     whisper_free(made);
@@ -260,7 +271,7 @@ static void items_are_independent(void** state) {
         alone[i] = encode(model, c);
     }
     for (uint32_t n_threads = 1; n_threads <= 4; n_threads++) {
-        npuenc_ctx* threaded = open_cpu(n_threads);
+        npuenc_ctx* threaded = open_device(n_threads);
         npuenc_model* loaded = load(threaded, small);
         for (uint32_t given = 0; given <= n_per_item; given += n_per_item) {
             call c = call_of((npuenc_encode_desc){.batch = batch, .n_per_item = given}, pcm,
@@ -332,8 +343,9 @@ static void path_is_memory(void** state) {
     const int file = mkstemp(path);
     assert_int_equal(write(file, small->file, small->file_bytes), small->file_bytes);
     close(file);
+    const npuenc_model_options options = {.struct_size = sizeof options, .precision = precision};
     npuenc_model* from_path = NULL;
-    expect_ok(npuenc_model_load(ctx, path, NULL, &from_path));
+    expect_ok(npuenc_model_load(ctx, path, &options, &from_path));
     unlink(path);
     float* pcm = sound(16000, 10);
     const call c = call_of((npuenc_encode_desc){0}, pcm, 16000 * sizeof *pcm);
@@ -623,7 +635,7 @@ static void values_must_be_finite(void** state) {
 
 static int set_up(void** state) {
     (void)state;
-    ctx = open_cpu(1);
+    ctx = open_device(1);
     small = whisper_create(small_shape, 1);
     model = load(ctx, small);
     return 0;
@@ -661,5 +673,11 @@ int main(void) {
         cmocka_unit_test(large_items_need_large_buffers),
         cmocka_unit_test(values_must_be_finite),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    static const char* const names[] = {"f32", "bf16", "int8"};
+    int n_failed = 0;
+    for (precision = NPUENC_PRECISION_F32; precision <= NPUENC_PRECISION_INT8; precision++)
+        if (support_of(precision) == NPUENC_OK)
+            n_failed += cmocka_run_group_tests_name(names[precision - NPUENC_PRECISION_F32], tests,
+                                                    set_up, tear_down);
+    return n_failed > 0;
 }

@@ -11,7 +11,7 @@ static npuenc_ctx* ctx;
 
 static int open_ctx(void** state) {
     (void)state;
-    ctx = open_cpu(1);
+    ctx = open_device(1);
     return 0;
 }
 

@@ -125,7 +125,7 @@ static void a_new_failure_replaces_the_detail(void** state) {
 /* A path that no detail can hold whole, and that would break a line. */
 static void details_stay_one_line(void** state) {
     (void)state;
-    npuenc_ctx* ctx = open_cpu(1);
+    npuenc_ctx* ctx = open_device(1);
     char path[3000];
     memset(path, 'x', sizeof path);
     path[0] = '/', path[20] = '\n', path[sizeof path - 1] = '\0';
@@ -183,7 +183,7 @@ static void signals_are_left_alone(void** state) {
     sigset_t mask_before, mask_after;
     pthread_sigmask(SIG_SETMASK, NULL, &mask_before);
 
-    npuenc_ctx* ctx = open_cpu(3);
+    npuenc_ctx* ctx = open_device(3);
     for (int i = 1; i < 65; i++)
         if (sigaction(i, NULL, &after) == 0)
             assert_ptr_equal((void*)(uintptr_t)after.sa_handler,

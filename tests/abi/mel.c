@@ -157,7 +157,7 @@ static void threads_do_not_change_results(void** state) {
     const npuenc_mel_desc desc = desc_of(0, 128, 333);
     float* one = mel_of(ctx, desc, pcm, 333 * hop * sizeof *pcm);
     for (uint32_t n = 2; n <= 4; n++) {
-        npuenc_ctx* threaded = open_cpu(n);
+        npuenc_ctx* threaded = open_device(n);
         float* many = mel_of(threaded, desc, pcm, 333 * hop * sizeof *pcm);
         assert_memory_equal(one, many, 128 * 333 * sizeof *one);
         free(many);

@@ -90,11 +90,42 @@ static uint32_t count_ops(const npuenc_run* watched) {
     return count;
 }
 
+static npuenc_model_info model_info(void) {
+    npuenc_model_info info = {.struct_size = sizeof info};
+    expect_ok(npuenc_model_get_info(model, &info));
+    return info;
+}
+
+/* Where an operator has to run: on the device under test, or where the model has put it. */
+static int32_t place_of(const npuenc_op_info* op) {
+    const npuenc_model_info info = model_info();
+    const struct {
+        const char* name;
+        int32_t device;
+    } places[] = {
+        {"matmul", device_under_test()},
+        {"linear", device_under_test()},
+        {"mel", NPUENC_DEVICE_CPU},
+        {"conv1", info.conv_device},
+        {"conv2", info.conv_device},
+        {"qkv", info.linear_device},
+        {"attention", op->layer < 0 ? device_under_test() : info.attention_device},
+        {"attention out", info.linear_device},
+        {"mlp", info.linear_device},
+        {"final norm", info.elementwise_device},
+    };
+    for (size_t i = 0; i < COUNT(places); i++)
+        if (strcmp(places[i].name, op->name) == 0)
+            return places[i].device;
+    fail_msg("no such operator is known: %s", op->name);
+    return 0;
+}
+
 static npuenc_op_info op_of(const npuenc_run* watched, uint32_t i) {
     npuenc_op_info info = {.struct_size = sizeof info};
     expect_ok(npuenc_run_op_get(watched, i, &info));
     assert_true(info.name[0] && memchr(info.name, 0, sizeof info.name));
-    assert_int_equal(info.device_type, NPUENC_DEVICE_CPU);
+    assert_int_equal(info.device_type, place_of(&info));
     assert_int_equal(info.reserved, 0);
     return info;
 }
@@ -156,8 +187,8 @@ static float a[64], b[64], c[64];
 
 static int32_t matmul(npuenc_ctx* with, npuenc_run* watched) {
     const npuenc_matmul_desc desc = {.struct_size = sizeof desc,
-                                     .a_type = NPUENC_F32,
-                                     .b_type = NPUENC_F32,
+                                     .a_type = NPUENC_BF16,
+                                     .b_type = NPUENC_BF16,
                                      .c_type = NPUENC_F32,
                                      .batch = 2,
                                      .m = 2,
@@ -168,7 +199,7 @@ static int32_t matmul(npuenc_ctx* with, npuenc_run* watched) {
 
 static int32_t attention(npuenc_ctx* with, npuenc_run* watched) {
     const npuenc_attention_desc desc = {.struct_size = sizeof desc,
-                                        .type = NPUENC_F32,
+                                        .type = NPUENC_BF16,
                                         .batch = 2,
                                         .n_head = 2,
                                         .head_dim = 3,
@@ -226,9 +257,11 @@ static void check_operator(uint64_t macs, int32_t precision) {
 static void operators_are_watched(void** state) {
     (void)state;
     expect_ok(matmul(ctx, run));
-    check_operator(2 * 2 * 3 * 4, NPUENC_PRECISION_F32);
+    check_operator(2 * 2 * 3 * 4, NPUENC_PRECISION_BF16);
+    const npuenc_stats of_matmul = stats_of(run);
+    check_transfers(&of_matmul);
     expect_ok(attention(ctx, run));
-    check_operator(2 * 2 * 2 * 1 * 4 * 3, NPUENC_PRECISION_F32);
+    check_operator(2 * 2 * 2 * 1 * 4 * 3, NPUENC_PRECISION_BF16);
     npuenc_weight* weight = create_weight(ctx);
     expect_ok(linear(weight, run));
     check_operator(2 * 3 * 5, NPUENC_PRECISION_BF16);
@@ -262,6 +295,7 @@ static void encoding_is_watched(void** state) {
     (void)state;
     enum { batch = 3 };
     job j = job_of(batch);
+    const npuenc_model_info info = model_info();
     for (int submitted = 0; submitted < 2; submitted++) {
         if (submitted) {
             expect_ok(submit(model, &j, run));
@@ -279,12 +313,7 @@ static void encoding_is_watched(void** state) {
         assert_int_equal(stats.n_calls, 1);
         assert_int_equal(stats.macs, macs);
         assert_in_range(stats.mel_ns, 1, stats.wall_ns);
-        const uint64_t npu_only[] = {
-            stats.n_submissions, stats.n_syncs,      stats.bytes_to_device, stats.bytes_from_device,
-            stats.pack_ns,       stats.submit_ns,    stats.sync_ns,         stats.device_ns,
-            stats.unpack_ns,     stats.accumulate_ns};
-        for (size_t i = 0; i < COUNT(npu_only); i++)
-            assert_int_equal(npu_only[i], 0);
+        check_transfers(&stats);
 
         uint64_t op_macs = 0, op_ns = 0;
         int32_t layer = -1;
@@ -292,7 +321,11 @@ static void encoding_is_watched(void** state) {
         for (uint32_t i = 0; i < n; i++) {
             const npuenc_op_info op = op_of(run, i);
             assert_int_equal(op.n_calls, batch);
-            assert_int_equal(op.precision, NPUENC_PRECISION_F32);
+            if (place_of(&op) == NPUENC_DEVICE_CPU) /* the widest of a model as small as this */
+                assert_int_equal(op.precision,
+                                 op.layer > 0 ? info.precision : NPUENC_PRECISION_F32);
+            else
+                assert_true(op.precision == info.precision || op.precision == info.wide_precision);
             op_macs += op.macs;
             op_ns += op.wall_ns;
             if (i == 0)
@@ -313,7 +346,7 @@ static void encoding_is_watched(void** state) {
 
 static void contexts_add_up_their_runs(void** state) {
     (void)state;
-    npuenc_ctx* own = open_cpu(2);
+    npuenc_ctx* own = open_device(2);
     npuenc_model* loaded = NULL;
     expect_ok(npuenc_model_load_memory(own, small->file, small->file_bytes, NULL, &loaded));
     npuenc_run* watched = create_run(own);
@@ -331,6 +364,12 @@ static void contexts_add_up_their_runs(void** state) {
         const npuenc_stats one = stats_of(watched);
         sum.n_calls += one.n_calls, sum.wall_ns += one.wall_ns, sum.queue_ns += one.queue_ns;
         sum.mel_ns += one.mel_ns, sum.macs += one.macs;
+        sum.n_submissions += one.n_submissions, sum.n_syncs += one.n_syncs;
+        sum.bytes_to_device += one.bytes_to_device;
+        sum.bytes_from_device += one.bytes_from_device;
+        sum.pack_ns += one.pack_ns, sum.submit_ns += one.submit_ns, sum.sync_ns += one.sync_ns;
+        sum.device_ns += one.device_ns, sum.unpack_ns += one.unpack_ns;
+        sum.accumulate_ns += one.accumulate_ns;
         expect_ok(npuenc_ctx_stats(own, &total));
         assert_memory_equal(&sum, &total, sizeof sum);
     }
@@ -382,7 +421,7 @@ static void a_run_in_flight_is_busy(void** state) {
 
 static void runs_are_of_one_context(void** state) {
     (void)state;
-    npuenc_ctx* other = open_cpu(1);
+    npuenc_ctx* other = open_device(1);
     npuenc_run* foreign = create_run(other);
     npuenc_weight* weight = create_weight(ctx);
     job j = job_of(1);
@@ -607,7 +646,7 @@ static void freeing_a_run_waits_for_its_call(void** state) {
 
 static void closing_waits_for_submitted_calls(void** state) {
     (void)state;
-    npuenc_ctx* own = open_cpu(2);
+    npuenc_ctx* own = open_device(2);
     npuenc_model* loaded = load(own);
     npuenc_run* runs[2] = {create_run(own), create_run(own)};
     job jobs[2] = {job_of(10), job_of(5)};
@@ -627,7 +666,7 @@ static void closing_waits_for_submitted_calls(void** state) {
 
 static void closing_waits_for_direct_calls(void** state) {
     (void)state;
-    npuenc_ctx* own = open_cpu(1);
+    npuenc_ctx* own = open_device(1);
     npuenc_model* loaded = load(own);
     npuenc_run* watched = create_run(own);
     job j = job_of(60);
@@ -648,7 +687,7 @@ static void closing_waits_for_direct_calls(void** state) {
 
 static void a_model_may_go_before_its_call(void** state) {
     (void)state;
-    npuenc_ctx* own = open_cpu(2);
+    npuenc_ctx* own = open_device(2);
     npuenc_model* loaded = load(own);
     npuenc_run* watched = create_run(own);
     job j = job_of(20);
@@ -672,7 +711,7 @@ static void handles_go_in_any_order(void** state) {
             all |= 1u << steps[i];
         if (all != 15)
             continue;
-        npuenc_ctx* own = open_cpu(2);
+        npuenc_ctx* own = open_device(2);
         npuenc_model* loaded = load(own);
         npuenc_weight* weight = create_weight(own);
         npuenc_run* watched = create_run(own);
@@ -721,7 +760,7 @@ static void messages_of_submitted_calls_come_with_wait(void** state) {
     (void)state;
     log_record record = {.thread = pthread_self()};
     const npuenc_open_options options = {.struct_size = sizeof options,
-                                         .device_type = NPUENC_DEVICE_CPU,
+                                         .device_type = device_under_test(),
                                          .n_threads = 2,
                                          .log_level = NPUENC_LOG_DEBUG,
                                          .log_fn = record_message,
@@ -775,7 +814,7 @@ static void details_come_with_wait(void** state) {
 
 static int set_up(void** state) {
     (void)state;
-    ctx = open_cpu(2);
+    ctx = open_device(2);
     small = whisper_create(small_shape, 1);
     model = load(ctx);
     run = create_run(ctx);

@@ -110,14 +110,14 @@ static int32_t use_encode_submit(const void* desc) {
     return status;
 }
 
-static const npuenc_open_options open_options = {.device_type = NPUENC_DEVICE_CPU, .n_threads = 1};
+static npuenc_open_options open_options = {.n_threads = 1}; /* of the device under test */
 static const npuenc_matmul_desc matmul_desc = {
-    .a_type = NPUENC_F32, .b_type = NPUENC_F32, .c_type = NPUENC_F32, .m = 1, .n = 1, .k = 1};
-static const npuenc_weight_desc weight_desc = {.type = NPUENC_F32, .n_out = 1, .n_in = 1};
+    .a_type = NPUENC_BF16, .b_type = NPUENC_BF16, .c_type = NPUENC_F32, .m = 1, .n = 1, .k = 1};
+static const npuenc_weight_desc weight_desc = {.type = NPUENC_BF16, .n_out = 1, .n_in = 1};
 static const npuenc_linear_desc linear_desc = {
     .x_type = NPUENC_F32, .y_type = NPUENC_F32, .rows = 1};
 static const npuenc_attention_desc attention_desc = {
-    .type = NPUENC_F32, .n_head = 1, .head_dim = 1, .q_len = 1, .kv_len = 1};
+    .type = NPUENC_BF16, .n_head = 1, .head_dim = 1, .q_len = 1, .kv_len = 1};
 static const npuenc_mel_desc mel_desc = {.n_frames = 2};
 static const npuenc_model_options model_options;
 static const npuenc_encode_desc encode_desc = {.n_ctx = 1};
@@ -283,7 +283,8 @@ static int set_up(void** state) {
     (void)state;
     results = malloc(results_bytes);
     small = whisper_create((whisper_shape){80, 4, 64, 1, 1}, 1);
-    ctx = open_cpu(1);
+    open_options.device_type = device_under_test();
+    ctx = open_device(1);
     npuenc_weight_desc desc = weight_desc;
     desc.struct_size = sizeof desc;
     expect_ok(npuenc_weight_create(ctx, &desc, numbers, 4, NULL, 0, NULL, 0, &weight));

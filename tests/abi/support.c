@@ -4,6 +4,7 @@
  */
 #include "support.h"
 
+#include <dlfcn.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,11 @@ float random_real(random_source* source) {
 
 double sum_error(size_t n) {
     return (double)n * unit_f32 / (1 - (double)n * unit_f32);
+}
+
+double bf16_sum_error(size_t n) {
+    return device_under_test() == NPUENC_DEVICE_CPU ? sum_error(n)
+                                                    : (double)((n + 7) / 8) * 10 * 0x1p-23;
 }
 
 /* To a format of `bits` significant bits whose least normal number is 2^least. */
@@ -157,18 +163,68 @@ bool is_filled(const void* data, size_t bytes) {
     return true;
 }
 
-npuenc_ctx* open_cpu(uint32_t n_threads) {
+int32_t device_under_test(void) {
+    const char* name = getenv("NPUENC_TEST_DEVICE");
+    if (!name || strcmp(name, "cpu") == 0)
+        return NPUENC_DEVICE_CPU;
+    assert_string_equal(name, "npu");
+    return NPUENC_DEVICE_NPU;
+}
+
+/* A virtual NPU whose memory is not coherent sees a synchronisation only when it is a system call,
+ * which XRT makes of it when it is told so before it is used. */
+static void synchronise_through_driver(void) {
+    static bool is_done;
+    const char* coherent = getenv("VIRTUAL_NPU_COHERENT");
+    if (is_done || !coherent || strcmp(coherent, "0") != 0)
+        return;
+    void* xrt = dlopen("libxrt_coreutil.so.2", RTLD_NOW);
+    assert_non_null(xrt);
+    int (*set)(const char*, const char*);
+    *(void**)&set = dlsym(xrt, "xrtIniStringSet");
+    assert_non_null(set);
+    assert_int_equal(set("Debug.force_driver_sync", "true"), 0);
+    is_done = true;
+}
+
+static npuenc_ctx* open_of_type(int32_t type, uint32_t n_threads) {
+    synchronise_through_driver();
     npuenc_open_options options = {
-        .struct_size = sizeof options, .device_type = NPUENC_DEVICE_CPU, .n_threads = n_threads};
+        .struct_size = sizeof options, .device_type = type, .n_threads = n_threads};
     npuenc_ctx* ctx = NULL;
     expect_ok(npuenc_open(&options, &ctx));
     assert_non_null(ctx);
     return ctx;
 }
 
+npuenc_ctx* open_device(uint32_t n_threads) {
+    return open_of_type(device_under_test(), n_threads);
+}
+
+npuenc_ctx* open_cpu(uint32_t n_threads) {
+    return open_of_type(NPUENC_DEVICE_CPU, n_threads);
+}
+
+int32_t support_of(int32_t type) {
+    const bool lacks = type == NPUENC_F32 && device_under_test() == NPUENC_DEVICE_NPU;
+    return lacks ? NPUENC_E_UNSUPPORTED : NPUENC_OK;
+}
+
+void check_transfers(const npuenc_stats* stats) {
+    const uint64_t npu_only[] = {stats->n_submissions,     stats->n_syncs,   stats->bytes_to_device,
+                                 stats->bytes_from_device, stats->pack_ns,   stats->submit_ns,
+                                 stats->sync_ns,           stats->device_ns, stats->unpack_ns};
+    for (size_t i = 0; i < COUNT(npu_only); i++)
+        assert_int_equal(npu_only[i] > 0, device_under_test() == NPUENC_DEVICE_NPU);
+    if (device_under_test() == NPUENC_DEVICE_CPU) /* where the array adds up, the host need not */
+        assert_int_equal(stats->accumulate_ns, 0);
+}
+
 bool has_forced_isa(void) {
+    const npuenc_open_options options = {.struct_size = sizeof options,
+                                         .device_type = NPUENC_DEVICE_CPU};
     npuenc_ctx* ctx;
-    const bool lacks = npuenc_open(NULL, &ctx) == NPUENC_E_UNSUPPORTED;
+    const bool lacks = npuenc_open(&options, &ctx) == NPUENC_E_UNSUPPORTED;
     npuenc_close(ctx);
     return !lacks;
 }

@@ -48,6 +48,13 @@ float random_real(random_source* source); /* in [-1, 1), a multiple of 2^-23 */
  * times the sum of their magnitudes (Higham, Accuracy and Stability, equation 3.5). */
 double sum_error(size_t n);
 
+/* The same for the device's own sums of products of bf16. On the CPU that is sum_error. The array
+ * of an NPU adds eight products at a time to a sum: nine terms on a grid of 2^-23 of the largest
+ * one's binade, which is at most twice its magnitude, so off by half a place each, and the result
+ * rounded to 24 bits; no term is larger than the sum of all magnitudes. That is
+ * 9 * 0.5 * 2 + 1 = 10 times 2^-23 for each eight. */
+double bf16_sum_error(size_t n);
+
 /* Rounded to nearest even, from the definition of the formats. */
 uint16_t bf16_of(double x);
 double real_of_bf16(uint16_t bits);
@@ -68,9 +75,20 @@ void* random_elements(random_source* source, int32_t dtype, size_t n);
 void* filled(size_t bytes);
 bool is_filled(const void* data, size_t bytes);
 
-/* ---- Contexts ---- */
+/* ---- Devices and contexts ---- */
 
+/* The device under test: NPUENC_TEST_DEVICE is "npu", or "cpu" where it is not set. */
+int32_t device_under_test(void);
+
+npuenc_ctx* open_device(uint32_t n_threads); /* the one under test */
 npuenc_ctx* open_cpu(uint32_t n_threads);
+
+/* What a call without fault returns whose products are of this npuenc_dtype or npuenc_precision
+ * (float's numbers are the same in both): E_UNSUPPORTED for F32 on an NPU, whose array has none. */
+int32_t support_of(int32_t type);
+
+/* Of calls that are over: on the CPU all that concerns an NPU is 0, on an NPU none of it is. */
+void check_transfers(const npuenc_stats* stats);
 
 /* For tests that Meson runs once for each value of NPUENC_ISA. */
 bool has_forced_isa(void);

@@ -16,7 +16,8 @@
 enum { n_threads = 4, rounds = 4, n = 24 };
 
 static whisper* small;
-static float numbers[n * n], pcm[3200];
+static uint16_t numbers[n * n]; /* bf16 */
+static float pcm[3200];
 
 /* What a thread shares with the others, and what it computes with it. */
 typedef struct shared {
@@ -26,15 +27,15 @@ typedef struct shared {
 } shared;
 
 typedef struct results {
-    float matmul[n * n], attention[n * n], linear[n * n], mel[80 * 20], direct[10 * 128],
-        submitted[2][10 * 128];
+    float matmul[n * n], linear[n * n], mel[80 * 20], direct[10 * 128], submitted[2][10 * 128];
+    uint16_t attention[n * n];
 } results;
 
 static shared make(uint32_t pool) {
-    shared s = {.ctx = open_cpu(pool)};
+    shared s = {.ctx = open_device(pool)};
     expect_ok(npuenc_model_load_memory(s.ctx, small->file, small->file_bytes, NULL, &s.model));
     const npuenc_weight_desc desc = {
-        .struct_size = sizeof desc, .type = NPUENC_F32, .n_out = n, .n_in = n};
+        .struct_size = sizeof desc, .type = NPUENC_BF16, .n_out = n, .n_in = n};
     expect_ok(
         npuenc_weight_create(s.ctx, &desc, numbers, sizeof numbers, NULL, 0, NULL, 0, &s.weight));
     return s;
@@ -57,16 +58,17 @@ static int32_t compute(const shared* s, results* r) {
     } while (0)
     try(npuenc_run_create(s->ctx, &run));
     const npuenc_matmul_desc matmul = {.struct_size = sizeof matmul,
-                                       .a_type = NPUENC_F32,
-                                       .b_type = NPUENC_F32,
+                                       .a_type = NPUENC_BF16,
+                                       .b_type = NPUENC_BF16,
                                        .c_type = NPUENC_F32,
                                        .m = n,
                                        .n = n,
                                        .k = n};
     const size_t bytes = sizeof numbers;
-    try(npuenc_matmul(s->ctx, &matmul, numbers, bytes, numbers, bytes, r->matmul, bytes, run));
+    try(npuenc_matmul(s->ctx, &matmul, numbers, bytes, numbers, bytes, r->matmul, sizeof r->matmul,
+                      run));
     const npuenc_attention_desc attention = {.struct_size = sizeof attention,
-                                             .type = NPUENC_F32,
+                                             .type = NPUENC_BF16,
                                              .n_head = 2,
                                              .head_dim = n / 2,
                                              .q_len = n,
@@ -74,8 +76,8 @@ static int32_t compute(const shared* s, results* r) {
     try(npuenc_attention(s->ctx, &attention, numbers, bytes, numbers, bytes, numbers, bytes, NULL,
                          0, r->attention, bytes, NULL));
     const npuenc_linear_desc linear = {
-        .struct_size = sizeof linear, .x_type = NPUENC_F32, .y_type = NPUENC_F32, .rows = n};
-    try(npuenc_linear(s->weight, &linear, numbers, bytes, r->linear, bytes, run));
+        .struct_size = sizeof linear, .x_type = NPUENC_BF16, .y_type = NPUENC_F32, .rows = n};
+    try(npuenc_linear(s->weight, &linear, numbers, bytes, r->linear, sizeof r->linear, run));
     const npuenc_mel_desc mel = {.struct_size = sizeof mel, .n_frames = 20};
     try(npuenc_mel(s->ctx, &mel, pcm, sizeof pcm, r->mel, sizeof r->mel, NULL));
     const npuenc_encode_desc encode = {.struct_size = sizeof encode, .n_ctx = 10};
@@ -172,12 +174,12 @@ static void contexts_share_a_process(void** state) {
 static void* live_alone(void* argument) {
     worker* w = argument;
     const npuenc_open_options options = {
-        .struct_size = sizeof options, .device_type = NPUENC_DEVICE_CPU, .n_threads = w->pool};
+        .struct_size = sizeof options, .device_type = device_under_test(), .n_threads = w->pool};
     results* r = calloc(1, sizeof *r);
     for (int i = 0; i < rounds && w->status == NPUENC_OK; i++) {
         shared s = {0};
         const npuenc_weight_desc desc = {
-            .struct_size = sizeof desc, .type = NPUENC_F32, .n_out = n, .n_in = n};
+            .struct_size = sizeof desc, .type = NPUENC_BF16, .n_out = n, .n_in = n};
         uint32_t count;
         npuenc_device_info info = {.struct_size = sizeof info};
         memset(r, 0, sizeof *r);
@@ -347,7 +349,7 @@ static void* begin_at_once(void* argument) {
 static void first_calls_at_once(void** state) {
     (void)state;
     for (int round = 0; round < rounds; round++) {
-        npuenc_ctx* ctx = open_cpu(1);
+        npuenc_ctx* ctx = open_device(1);
         pthread_barrier_t barrier;
         pthread_barrier_init(&barrier, NULL, n_threads);
         beginner beginners[n_threads] = {0};
@@ -368,7 +370,7 @@ static int set_up(void** state) {
     (void)state;
     random_source source = {1};
     for (size_t i = 0; i < COUNT(numbers); i++)
-        numbers[i] = random_real(&source);
+        numbers[i] = bf16_of(random_real(&source));
     for (size_t i = 0; i < COUNT(pcm); i++)
         pcm[i] = 0.3f * random_real(&source);
     small = whisper_create((whisper_shape){80, 10, 128, 2, 2}, 1);

@@ -6,6 +6,9 @@
                                      committed probes; needs nothing but Python
     run.py --npuenc COMMAND --all    every state of both models against float64, CTranslate2's
                                      states and words, every file format, random models
+    run.py --npuenc COMMAND --run-with-xrt SCRIPT ... [--all]
+                                     on the virtual NPU: tiny.en beside the CPU, or every recording
+                                     with both models against float64, and the words
 
 Without --fetch nothing is downloaded, and what is absent is skipped: exit status 77 when nothing
 could be run, else 0 when all held and 1 when something did not.
@@ -14,6 +17,8 @@ could be run, else 0 when all held and 1 when something did not.
 import argparse
 import array
 import json
+import math
+import operator
 import os
 import pathlib
 import struct
@@ -29,6 +34,7 @@ TOOLS = HERE.parents[1] / "tools"
 RECORDINGS = pathlib.Path("/usr/share/pocketsphinx/test/data/librivox")
 NAMES = [f"sense_and_sensibility_01_austen_64kb-{number}"
          for number in ("0870", "0880", "0890", "0920", "0930")]
+WINDOW = 30 * 16000  # samples
 SKIPPED = 77
 
 
@@ -66,7 +72,9 @@ class Tally:
 
 
 class Encoder:
-    """The command under test."""
+    """The command under test, on the CPU."""
+
+    device, launcher, environment = "cpu", (), {}
 
     def __init__(self, command, work, threads):
         self.command, self.work, self.threads = command, work, threads
@@ -76,14 +84,30 @@ class Encoder:
         out = self.work / "states.npy"
         out.unlink(missing_ok=True)
         result = subprocess.run(
-            [self.command, "encode", "--model", str(model), "--precision", precision, "--device", "cpu",
-             "--threads", str(threads or self.threads), "--output", str(out), str(recording)],
-            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", env=os.environ | ({"NPUENC_ISA": isa} if isa else {}))
+            [*self.launcher, self.command, "encode", "--model", str(model), "--precision", precision,
+             "--device", self.device, "--threads", str(threads or self.threads),
+             "--output", str(out), str(recording)],
+            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, errors="replace",
+            env=os.environ | self.environment | ({"NPUENC_ISA": isa} if isa else {}))
         if result.returncode != 0 or not out.is_file():
-            last = (result.stdout.strip().splitlines() or ["(it said nothing)"])[-1]
-            raise RuntimeError(f"npuenc encode ended with {result.returncode}: {last}")
+            said = next((line for line in result.stderr.splitlines() if line.startswith("npuenc:")),
+                        result.stderr.strip() or "(it said nothing)")
+            raise RuntimeError(f"npuenc encode ended with {result.returncode}: {said}")
         return out
+
+
+class EncoderOnNpu(Encoder):
+    """The same on a virtual NPU of its own for each call."""
+
+    device = "npu"
+
+    def __init__(self, arguments, work):
+        super().__init__(arguments.npuenc, work, arguments.threads)
+        self.launcher = (arguments.run_with_xrt, "--prefix", arguments.xrt_prefix,
+                         "--virtual-npu", arguments.virtual_npu)
+        self.environment = {"NPUENC_MODULE_PATH": arguments.module_path,
+                            "NPUENC_OVERLAY_PATH": arguments.overlay_path}
 
 
 def helper(tool, name, fetch):
@@ -184,6 +208,75 @@ def quick(tally, encoder, arguments, recordings):
         if name == "tiny.en":
             test_threads(tally, encoder, name, directory, recordings[1])
             test_probes_can_fail(tally, encoder, name, directory, recordings[1])
+
+
+def cosine(a, b):
+    norms = math.sqrt(math.fsum(map(operator.mul, a, a)) * math.fsum(map(operator.mul, b, b)))
+    return math.fsum(map(operator.mul, a, b)) / norms
+
+
+def test_beside_cpu(tally, npu, cpu, name, directory, recording, precision):
+    """If the states of both are as near to exact ones as they have to be, the angle between them is
+    at most twice that bound, and cos 2x = 2 cos^2 x - 1."""
+    label = f"{name} {recording.stem[-4:]} {precision} on the NPU"
+
+    def work():
+        shape, ours = check_states.read_npy(npu.encode(directory, recording, precision=precision))
+        _, theirs = check_states.read_npy(cpu.encode(directory, recording, precision=precision))
+        whole = cosine(ours, theirs)
+        frame = min(cosine(ours[at:at + shape[-1]], theirs[at:at + shape[-1]])
+                    for at in range(0, len(ours), shape[-1]))
+        least, least_frame = (2 * bound * bound - 1 for bound in check_states.LEAST[precision, name])
+        faults = []
+        if not whole >= least:
+            faults.append(f"cosine with the CPU's states {whole:.6f}, below {least:.6f}")
+        if not frame >= least_frame:
+            faults.append(f"cosine of a frame {frame:.4f}, below {least_frame:.4f}")
+        tally.check(label, faults, f"beside the CPU's states: cosine {whole:.6f}, worst frame "
+                                   f"{frame:.4f}")
+    guarded(tally, label, work)
+
+
+def test_second_window(tally, npu, name, directory, recordings):
+    """The second window of a file, encoded by two threads where another one has left its traces,
+    has the bits that it has alone with one thread."""
+    label = f"{name} windows and threads on the NPU"
+
+    def work():
+        path = npu.work / "both.wav"
+        with wave.open(str(path), "wb") as out:
+            for i, recording in enumerate(recordings):
+                with wave.open(str(recording), "rb") as source:
+                    if i == 0:
+                        out.setparams(source.getparams())
+                    else:
+                        out.writeframes(bytes(2 * (WINDOW - out.getnframes())))
+                    out.writeframes(source.readframes(source.getnframes()))
+        _, both = check_states.read_npy(npu.encode(directory, path, 2, "int8"))
+        _, second = check_states.read_npy(npu.encode(directory, recordings[1], 1, "int8"))
+        tally.check(label, [] if both[len(second):] == second else
+                    ["the states of a second window are not those of its own file"],
+                    "the same bits")
+    guarded(tally, label, work)
+
+
+def test_f32_is_refused(tally, npu, name, directory, recording):
+    label = f"{name} f32 on the NPU"
+    try:
+        npu.encode(directory, recording, precision="f32")
+        tally.check(label, ["there are states"])
+    except RuntimeError as error:
+        tally.check(label, [] if "not f32" in str(error) else [str(error)], str(error))
+
+
+def quick_on_npu(tally, npu, arguments, recordings):
+    name = "tiny.en"
+    directory = model_directory(name, arguments)
+    cpu = Encoder(arguments.npuenc, npu.work, arguments.threads)
+    for precision in ("bf16", "int8"):
+        test_beside_cpu(tally, npu, cpu, name, directory, recordings[1], precision)
+    test_second_window(tally, npu, name, directory, [recordings[4], recordings[1]])
+    test_f32_is_refused(tally, npu, name, directory, recordings[1])
 
 
 # --- the long tests -------------------------------------------------------------------------------
@@ -336,6 +429,20 @@ class Long:
                          self.reference.differences(expected, found))
 
 
+def everything_on_npu(tally, npu, arguments, recordings):
+    """The bounds and the words, which are the CPU's, of every recording."""
+    quick_on_npu(tally, npu, arguments, recordings)
+    long = Long(tally, npu, recordings)
+    for name in ("tiny.en", "base"):
+        directory = model_directory(name, arguments)
+        decoder = long.transcript.Decoder(directory)
+        for precision in ("bf16", "int8"):
+            for recording in recordings:
+                label = f"{name} {recording.stem[-4:]} {precision} on the NPU"
+                guarded(tally, label, lambda: long.test_precise_enough(
+                    label, (name, directory, precision, None), decoder, recording))
+
+
 def first_samples(recording, count, path):
     """The beginning of a recording as a WAV file of its own."""
     with wave.open(str(recording), "rb") as source, wave.open(str(path), "wb") as out:
@@ -370,6 +477,12 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--all", action="store_true", help="the long tests too")
     parser.add_argument("--fetch", action="store_true", help="download what is missing")
+    npu = parser.add_argument_group("on the virtual NPU")
+    npu.add_argument("--run-with-xrt", help="tests/virtual_npu/driver/run-with-xrt")
+    npu.add_argument("--xrt-prefix", help="what tools/xrt-prefix prints")
+    npu.add_argument("--virtual-npu", help="libvirtual-npu.so")
+    npu.add_argument("--module-path", help="directory of npuenc-xrt.so")
+    npu.add_argument("--overlay-path", help="directory of the overlays")
     arguments = parser.parse_args()
     try:
         recordings = recordings_in(arguments.recordings)
@@ -377,8 +490,13 @@ def main():
             enter_environment(arguments.fetch)
         with tempfile.TemporaryDirectory(prefix="npuenc-golden-") as work:
             tally = Tally()
-            encoder = Encoder(arguments.npuenc, pathlib.Path(work), arguments.threads)
-            (everything if arguments.all else quick)(tally, encoder, arguments, recordings)
+            if arguments.run_with_xrt:
+                encoder = EncoderOnNpu(arguments, pathlib.Path(work))
+                tests = everything_on_npu if arguments.all else quick_on_npu
+            else:
+                encoder = Encoder(arguments.npuenc, pathlib.Path(work), arguments.threads)
+                tests = everything if arguments.all else quick
+            tests(tally, encoder, arguments, recordings)
             return tally.close()
     except Skip as why:
         print(f"skipped: {why}")
