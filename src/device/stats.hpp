@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// The costs of a call.
 #pragma once
 
 #include <cstdint>

@@ -62,6 +62,7 @@ Submission::Submission(std::shared_ptr<Device> device, std::span<const Command> 
             set_arguments(steps_.back().run.run, command, n_buffers);
         }
         if (steps_.size() > 1) {
+            const Silence silence;
             list_ = ::xrt::runlist(context_->xrt());
             for (const Step& step : steps_)
                 list_.add(step.run.run);
@@ -92,7 +93,10 @@ void Submission::wait() {
     const SignalMask uninterrupted;
     const ert_cmd_state state = steps_.size() > 1 ? wait_for_list() : wait_for_run();
     if (state == ERT_CMD_STATE_COMPLETED) {
-        list_ = {};
+        if (steps_.size() > 1) {
+            const Silence silence;
+            list_ = {};
+        }
         for (Step& step : steps_)
             context_->give_back(*step.program, std::move(step.run));
         return;
