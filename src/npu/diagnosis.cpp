@@ -23,6 +23,9 @@ namespace {
 // src/shim/buffer.cpp: MAP_LOCKED), and then every buffer.
 constexpr rlim_t heap_bytes = 64 << 20;
 
+constexpr const char* iommu_cure =
+    "enable the IOMMU (AMD-Vi) in the machine's setup, and boot without amd_iommu=off";
+
 using Findings = std::vector<Finding>;
 
 bool exists(const std::string& path) {
@@ -35,7 +38,7 @@ bool exists(const std::string& path) {
 Finding refused_device(const PciNpu& npu) {
     if (!npu.behind_iommu)
         return {Severity::error, "the driver amdxdna needs an IOMMU, and there is none",
-                "enable the IOMMU (AMD-Vi) in the machine's setup, and boot without amd_iommu=off"};
+                iommu_cure};
     return {
         Severity::error,
         "the driver amdxdna has refused it, mostly for firmware that is missing or not of its age",
@@ -146,8 +149,7 @@ std::vector<Finding> diagnose_npu(const PciNpu& npu, const std::string& root) {
     if (!npu.behind_iommu)
         findings.push_back({Severity::warning,
                             "Linux shows no IOMMU for it, which amdxdna needs to share memory",
-                            "enable the IOMMU (AMD-Vi) in the machine's setup, and boot without "
-                            "amd_iommu=off"});
+                            iommu_cure});
     findings.push_back(firmware_finding(npu.firmware));
     return findings;
 }
