@@ -38,9 +38,9 @@ def capital(name):
 
 
 def class_name(struct):
-    """npuenc_ctx_info: CtxInfo, or ContextInfo."""
-    words = struct.removeprefix("npuenc_").split("_")
-    return "".join(map(capital, words)).replace("Ctx", "(?:Ctx|Context)")
+    """npuenc_ctx_info: ContextInfo."""
+    words = struct.removeprefix("npuenc_").replace("ctx", "context").split("_")
+    return "".join(map(capital, words))
 
 
 class Language:
@@ -67,7 +67,7 @@ class Language:
 
 LANGUAGES = {
     "go": Language("go", "*.go", without=[r".*_test\.go"], function=r"raw\.{1}",
-                   struct=r"raw\.{2}", setter="{1}", getter=r"\.{1}"),
+                   struct=r"raw\.{1}", setter="{1}", getter="{1}"),
     "rust": Language("rust/npuenc/src", "**/*.rs", function="sys::{0}"),
     "csharp": Language("csharp", "**/*.cs", function=r"npuenc\.{0}",
                        without=["raw", "native", "(?i:tests?|examples?|bench|obj|bin)"]),
