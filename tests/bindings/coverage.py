@@ -59,7 +59,7 @@ class Language:
                 yield self.strip(path.read_text("utf-8"))
 
     def word(self, form, name):
-        """The regular expression of a name as a whole word. Rust writes r#type."""
+        """The regular expression of a name as a whole word."""
         form = self.forms[form].replace("{0}", name).replace("{1}", capital(name)) \
             .replace("{2}", class_name(name))
         return re.compile(rf"(?<![\w]){form}(?!\w)")
@@ -68,7 +68,9 @@ class Language:
 LANGUAGES = {
     "go": Language("go", "*.go", without=[r".*_test\.go"], function=r"raw\.{1}",
                    struct=r"raw\.{1}", setter="{1}", getter="{1}"),
-    "rust": Language("rust/npuenc/src", "**/*.rs", function="sys::{0}"),
+    # A word of Rust's own, type, has an underscore after it.
+    "rust": Language("rust/npuenc/src", "**/*.rs", function="sys::{0}", setter="{0}_?",
+                     getter="{0}_?"),
     "csharp": Language("csharp", "**/*.cs", function=r"npuenc\.{0}",
                        without=["raw", "native", "(?i:tests?|examples?|bench|obj|bin)"]),
     "python": Language("python/npuenc", "**/*.py", without=[r"_raw\.py"],
