@@ -11,10 +11,10 @@ import (
 type Mask int32
 
 const (
-	MaskNone       Mask = 0
-	MaskKeyLengths Mask = 1 // item i sees its first KeyLengths[i] keys only
-	MaskCausal     Mask = 2 // query i sees key j when j <= i + KVLen - QLen
-	MaskAdd        Mask = 3 // AddMask is added to the scores; negative infinity hides a key
+	MaskNone       Mask = raw.NPUENC_MASK_NONE
+	MaskKeyLengths Mask = raw.NPUENC_MASK_KEY_LENGTHS // item i sees its first KeyLengths[i] keys only
+	MaskCausal     Mask = raw.NPUENC_MASK_CAUSAL      // query i sees key j when j <= i + KVLen - QLen
+	MaskAdd        Mask = raw.NPUENC_MASK_ADD_F32     // AddMask is added to the scores; negative infinity hides a key
 )
 
 // AttentionOptions describes out = softmax(q k^T * Scale + mask) v for every item and head. q and out
@@ -39,13 +39,13 @@ type AttentionOptions struct {
 	Run *Run // watches the call; may be nil
 }
 
-func (o *AttentionOptions) raw(dtype int32) (raw.AttentionDesc, error) {
+func (o *AttentionOptions) raw(dtype int32) (raw.Npuenc_attention_desc, error) {
 	var n sizes
 	if o.KeyLengths != nil && o.AddMask != nil {
 		n.err = invalid("both KeyLengths and AddMask are given")
 	}
-	return raw.AttentionDesc{
-		Struct_size: structSize[raw.AttentionDesc](),
+	return raw.Npuenc_attention_desc{
+		Struct_size: structSize[raw.Npuenc_attention_desc](),
 		Type:        dtype,
 		Batch:       n.u32("Batch", o.Batch),
 		N_head:      n.u32("Heads", o.Heads),

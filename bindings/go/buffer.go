@@ -16,41 +16,30 @@ type BF16 uint16
 // F16 is an IEEE 754 binary16.
 type F16 uint16
 
-// The library's dtypes and inputs of Go's types.
-const (
-	f32  int32 = 1
-	bf16 int32 = 2
-	s8   int32 = 3
-	s32  int32 = 4
-	f16  int32 = 5
-
-	inputPCMF32 int32 = 0
-	inputPCMS16 int32 = 1
-	inputMelF32 int32 = 2
-)
-
+// dtype is what the library calls a type of elements.
 func dtype[T float32 | BF16 | F16 | int8 | int32]() int32 {
 	var zero T
 	switch any(zero).(type) {
 	case float32:
-		return f32
+		return raw.NPUENC_F32
 	case BF16:
-		return bf16
+		return raw.NPUENC_BF16
 	case F16:
-		return f16
+		return raw.NPUENC_F16
 	case int8:
-		return s8
+		return raw.NPUENC_S8
 	default:
-		return s32
+		return raw.NPUENC_S32
 	}
 }
 
-func pcmInput[T float32 | int16]() int32 {
+// pcm is what the library calls a type of samples.
+func pcm[T float32 | int16]() int32 {
 	var zero T
 	if _, ok := any(zero).(int16); ok {
-		return inputPCMS16
+		return raw.NPUENC_INPUT_PCM_S16
 	}
-	return inputPCMF32
+	return raw.NPUENC_INPUT_PCM_F32
 }
 
 // first and size are a slice as the library takes it.
@@ -112,9 +101,9 @@ func static(begin *byte) string {
 }
 
 // structSize is what the first field of every struct of the library says.
-func structSize[T raw.OpenOptions | raw.DeviceInfo | raw.CtxInfo | raw.MatmulDesc | raw.WeightDesc |
-	raw.LinearDesc | raw.AttentionDesc | raw.ModelOptions | raw.ModelInfo | raw.MelDesc |
-	raw.EncodeDesc | raw.Stats | raw.OpInfo]() uint32 {
+func structSize[T raw.Npuenc_open_options | raw.Npuenc_device_info | raw.Npuenc_ctx_info | raw.Npuenc_matmul_desc | raw.Npuenc_weight_desc |
+	raw.Npuenc_linear_desc | raw.Npuenc_attention_desc | raw.Npuenc_model_options | raw.Npuenc_model_info | raw.Npuenc_mel_desc |
+	raw.Npuenc_encode_desc | raw.Npuenc_stats | raw.Npuenc_op_info]() uint32 {
 	var zero T
 	return uint32(unsafe.Sizeof(zero))
 }

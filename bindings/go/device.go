@@ -21,10 +21,10 @@ type OpenOptions struct {
 	LogLevel LogLevel
 }
 
-func (o *OpenOptions) raw() (raw.OpenOptions, error) {
+func (o *OpenOptions) raw() (raw.Npuenc_open_options, error) {
 	var n sizes
-	options := raw.OpenOptions{
-		Struct_size:  structSize[raw.OpenOptions](),
+	options := raw.Npuenc_open_options{
+		Struct_size:  structSize[raw.Npuenc_open_options](),
 		Device_type:  int32(o.Type),
 		Device_index: n.u32("Index", o.Index),
 		N_threads:    n.u32("Threads", o.Threads),
@@ -94,7 +94,7 @@ type DeviceState struct {
 	ISA      string     // CPU instruction set in use
 }
 
-func deviceState(info *raw.CtxInfo) DeviceState {
+func deviceState(info *raw.Npuenc_ctx_info) DeviceState {
 	return DeviceState{
 		Type:     DeviceType(info.Device_type),
 		Index:    int(info.Device_index),
@@ -113,7 +113,7 @@ func (d *Device) State() (DeviceState, error) {
 		return DeviceState{}, err
 	}
 	defer d.handle.release()
-	info := raw.CtxInfo{Struct_size: structSize[raw.CtxInfo]()}
+	info := raw.Npuenc_ctx_info{Struct_size: structSize[raw.Npuenc_ctx_info]()}
 	if err := call(func() int32 { return raw.Npuenc_ctx_get_info(word, &info) }); err != nil {
 		return DeviceState{}, err
 	}
@@ -140,7 +140,7 @@ func (d *Device) Stats() (Stats, error) {
 		return Stats{}, err
 	}
 	defer d.handle.release()
-	stats := raw.Stats{Struct_size: structSize[raw.Stats]()}
+	stats := raw.Npuenc_stats{Struct_size: structSize[raw.Npuenc_stats]()}
 	if err := call(func() int32 { return raw.Npuenc_ctx_stats(word, &stats) }); err != nil {
 		return Stats{}, err
 	}

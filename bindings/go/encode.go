@@ -19,16 +19,16 @@ type EncodeOptions struct {
 	Run     *Run     // watches the call; may be nil
 }
 
-func (o *EncodeOptions) raw(input, output int32) (raw.EncodeDesc, error) {
+func (o *EncodeOptions) raw(input, output int32) (raw.Npuenc_encode_desc, error) {
 	var n sizes
 	if o.Mel {
-		if input != inputPCMF32 {
+		if input != raw.NPUENC_INPUT_PCM_F32 {
 			n.err = invalid("log-mel is float32")
 		}
-		input = inputMelF32
+		input = raw.NPUENC_INPUT_MEL_F32
 	}
-	return raw.EncodeDesc{
-		Struct_size: structSize[raw.EncodeDesc](),
+	return raw.Npuenc_encode_desc{
+		Struct_size: structSize[raw.Npuenc_encode_desc](),
 		Input:       input,
 		Output_type: output,
 		Batch:       n.u32("Batch", o.Batch),
@@ -39,7 +39,7 @@ func (o *EncodeOptions) raw(input, output int32) (raw.EncodeDesc, error) {
 
 // StatesLen is how many numbers the states of a batch have: Batch * Ctx * the width of a state.
 func (m *Model) StatesLen(options EncodeOptions) (int, error) {
-	desc, err := options.raw(inputPCMF32, f32)
+	desc, err := options.raw(raw.NPUENC_INPUT_PCM_F32, raw.NPUENC_F32)
 	if err != nil {
 		return 0, err
 	}
@@ -74,7 +74,7 @@ func (m *Model) Encode(ctx context.Context, input []float32, options EncodeOptio
 // that it is in, nor on the number of threads.
 func EncodeInto[Sample float32 | int16, State float32 | BF16 | F16](ctx context.Context, m *Model,
 	input []Sample, states []State, options EncodeOptions) error {
-	desc, err := options.raw(pcmInput[Sample](), dtype[State]())
+	desc, err := options.raw(pcm[Sample](), dtype[State]())
 	if err != nil {
 		return err
 	}

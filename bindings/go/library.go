@@ -18,9 +18,9 @@ func VersionString() string {
 type DeviceType int32
 
 const (
-	DeviceAuto DeviceType = 0 // the first NPU that is usable, else the CPU
-	DeviceCPU  DeviceType = 1
-	DeviceNPU  DeviceType = 2 // an NPU or an error: never the CPU instead
+	DeviceAuto DeviceType = raw.NPUENC_DEVICE_AUTO // the first NPU that is usable, else the CPU
+	DeviceCPU  DeviceType = raw.NPUENC_DEVICE_CPU
+	DeviceNPU  DeviceType = raw.NPUENC_DEVICE_NPU // an NPU or an error: never the CPU instead
 )
 
 func (t DeviceType) String() string {
@@ -39,11 +39,11 @@ func (t DeviceType) String() string {
 type Precision int32
 
 const (
-	PrecisionAuto   Precision = 0 // chosen by npuenc
-	PrecisionF32    Precision = 1 // f32 x f32 -> f32
-	PrecisionBF16   Precision = 2 // bf16 x bf16 -> f32
-	PrecisionInt8   Precision = 3 // int8, scaled by output channel, x int8, scaled by row, -> int32
-	PrecisionBF16x2 Precision = 4 // reported, not to be asked for: each operand the sum of two bf16
+	PrecisionAuto   Precision = raw.NPUENC_PRECISION_AUTO   // chosen by npuenc
+	PrecisionF32    Precision = raw.NPUENC_PRECISION_F32    // f32 x f32 -> f32
+	PrecisionBF16   Precision = raw.NPUENC_PRECISION_BF16   // bf16 x bf16 -> f32
+	PrecisionInt8   Precision = raw.NPUENC_PRECISION_INT8   // int8, scaled by output channel, x int8, scaled by row, -> int32
+	PrecisionBF16x2 Precision = raw.NPUENC_PRECISION_BF16X2 // reported, not to be asked for: each operand the sum of two bf16
 )
 
 func (p Precision) String() string {
@@ -79,7 +79,7 @@ type DeviceInfo struct {
 	Reason     string     // why it is not usable, and what to do about it
 }
 
-func deviceInfo(info *raw.DeviceInfo) DeviceInfo {
+func deviceInfo(info *raw.Npuenc_device_info) DeviceInfo {
 	return DeviceInfo{
 		Type:       DeviceType(info.Device_type),
 		Index:      int(info.Index),
@@ -105,7 +105,7 @@ func Devices() ([]DeviceInfo, error) {
 	}
 	devices := make([]DeviceInfo, count)
 	for i := range devices {
-		info := raw.DeviceInfo{Struct_size: structSize[raw.DeviceInfo]()}
+		info := raw.Npuenc_device_info{Struct_size: structSize[raw.Npuenc_device_info]()}
 		err := call(func() int32 { return raw.Npuenc_device_get(uint32(i), &info) })
 		if err != nil {
 			return nil, err

@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"runtime/cgo"
 	"unsafe"
+
+	"npuenc/internal/raw"
 )
 
 // LogLevel says up to which one a device's messages are delivered. The logger's own level decides
@@ -20,12 +22,12 @@ import (
 type LogLevel int32
 
 const (
-	LogOff     LogLevel = -1
-	LogDefault LogLevel = 0 // as LogWarn
-	LogError   LogLevel = 1
-	LogWarn    LogLevel = 2
-	LogInfo    LogLevel = 3
-	LogDebug   LogLevel = 4
+	LogOff     LogLevel = raw.NPUENC_LOG_OFF
+	LogDefault LogLevel = raw.NPUENC_LOG_DEFAULT // as LogWarn
+	LogError   LogLevel = raw.NPUENC_LOG_ERROR
+	LogWarn    LogLevel = raw.NPUENC_LOG_WARN
+	LogInfo    LogLevel = raw.NPUENC_LOG_INFO
+	LogDebug   LogLevel = raw.NPUENC_LOG_DEBUG
 )
 
 // slogLevel of a message.

@@ -27,13 +27,13 @@ type MatMulOptions struct {
 	Run *Run // watches the call; may be nil
 }
 
-func (o *MatMulOptions) raw(operand, result int32) (raw.MatmulDesc, error) {
+func (o *MatMulOptions) raw(operand, result int32) (raw.Npuenc_matmul_desc, error) {
 	var n sizes
 	if o.ZeroPoint < -128 || o.ZeroPoint > 127 {
 		n.fail("ZeroPoint", o.ZeroPoint)
 	}
-	return raw.MatmulDesc{
-		Struct_size: structSize[raw.MatmulDesc](),
+	return raw.Npuenc_matmul_desc{
+		Struct_size: structSize[raw.Npuenc_matmul_desc](),
 		A_type:      operand,
 		B_type:      operand,
 		C_type:      result,

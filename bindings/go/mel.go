@@ -14,10 +14,10 @@ type MelOptions struct {
 	Run    *Run // watches the call; may be nil
 }
 
-func (o *MelOptions) raw(input int32) (raw.MelDesc, error) {
+func (o *MelOptions) raw(input int32) (raw.Npuenc_mel_desc, error) {
 	var n sizes
-	return raw.MelDesc{
-		Struct_size: structSize[raw.MelDesc](),
+	return raw.Npuenc_mel_desc{
+		Struct_size: structSize[raw.Npuenc_mel_desc](),
 		Input:       input,
 		N_mels:      n.u32("Mels", o.Mels),
 		N_frames:    n.u32("Frames", o.Frames),
@@ -26,7 +26,7 @@ func (o *MelOptions) raw(input int32) (raw.MelDesc, error) {
 
 // MelLen is how many numbers a log-mel has.
 func MelLen(options MelOptions) (int, error) {
-	desc, err := options.raw(inputPCMF32)
+	desc, err := options.raw(raw.NPUENC_INPUT_PCM_F32)
 	if err != nil {
 		return 0, err
 	}
@@ -38,9 +38,9 @@ func MelLen(options MelOptions) (int, error) {
 // Mel sets out[Mels][Frames] to the log-mel, as Whisper defines it, of mono samples at 16 kHz. They
 // may be shorter than the window but not longer. float32 samples are nominally in [-1, 1], of int16
 // ones 32768 stands for 1. It runs on the host whatever the device.
-func Mel[Sample float32 | int16](ctx context.Context, d *Device, pcm []Sample, out []float32,
+func Mel[Sample float32 | int16](ctx context.Context, d *Device, samples []Sample, out []float32,
 	options MelOptions) error {
-	desc, err := options.raw(pcmInput[Sample]())
+	desc, err := options.raw(pcm[Sample]())
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,6 @@ func Mel[Sample float32 | int16](ctx context.Context, d *Device, pcm []Sample, o
 	}
 	defer d.handle.release()
 	return d.watched(ctx, options.Run, func(run raw.Run) int32 {
-		return raw.Npuenc_mel(word, &desc, first(pcm), size(pcm), first(out), size(out), run)
+		return raw.Npuenc_mel(word, &desc, first(samples), size(samples), first(out), size(out), run)
 	})
 }

@@ -20,9 +20,9 @@ type ModelOptions struct {
 	Elementwise DeviceType // norms
 }
 
-func (o *ModelOptions) raw() raw.ModelOptions {
-	return raw.ModelOptions{
-		Struct_size:        structSize[raw.ModelOptions](),
+func (o *ModelOptions) raw() raw.Npuenc_model_options {
+	return raw.Npuenc_model_options{
+		Struct_size:        structSize[raw.Npuenc_model_options](),
 		Precision:          int32(o.Precision),
 		Linear_device:      int32(o.Linear),
 		Attention_device:   int32(o.Attention),
@@ -51,7 +51,7 @@ type ModelInfo struct {
 	WeightType  string // of the matrices in the file: "f16", "q5_0"
 }
 
-func modelInfo(info *raw.ModelInfo) ModelInfo {
+func modelInfo(info *raw.Npuenc_model_info) ModelInfo {
 	return ModelInfo{
 		Mels:          int(info.N_mels),
 		Ctx:           int(info.N_ctx),
@@ -136,7 +136,7 @@ func (m *Model) Info() (ModelInfo, error) {
 		return ModelInfo{}, err
 	}
 	defer m.handle.release()
-	info := raw.ModelInfo{Struct_size: structSize[raw.ModelInfo]()}
+	info := raw.Npuenc_model_info{Struct_size: structSize[raw.Npuenc_model_info]()}
 	if err := call(func() int32 { return raw.Npuenc_model_get_info(word, &info) }); err != nil {
 		return ModelInfo{}, err
 	}

@@ -34,7 +34,7 @@ type submission struct {
 // returned. Messages for the log come on a goroutine of this package.
 func Submit[Sample float32 | int16, State float32 | BF16 | F16](ctx context.Context, m *Model,
 	input []Sample, states []State, options EncodeOptions) (*Pending, error) {
-	desc, err := options.raw(pcmInput[Sample](), dtype[State]())
+	desc, err := options.raw(pcm[Sample](), dtype[State]())
 	if err != nil {
 		return nil, err
 	}

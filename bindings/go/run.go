@@ -88,7 +88,7 @@ func (r *Run) Stats() (Stats, error) {
 		return Stats{}, err
 	}
 	defer r.handle.release()
-	stats := raw.Stats{Struct_size: structSize[raw.Stats]()}
+	stats := raw.Npuenc_stats{Struct_size: structSize[raw.Npuenc_stats]()}
 	if err := call(func() int32 { return raw.Npuenc_run_stats(word, &stats) }); err != nil {
 		return Stats{}, err
 	}
@@ -109,7 +109,7 @@ func (r *Run) Ops() ([]Op, error) {
 	}
 	ops := make([]Op, count)
 	for i := range ops {
-		info := raw.OpInfo{Struct_size: structSize[raw.OpInfo]()}
+		info := raw.Npuenc_op_info{Struct_size: structSize[raw.Npuenc_op_info]()}
 		err := call(func() int32 { return raw.Npuenc_run_op_get(word, uint32(i), &info) })
 		if err != nil {
 			return nil, err

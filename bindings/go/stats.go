@@ -27,7 +27,7 @@ type Stats struct {
 	Accumulate time.Duration // host: adding partial sums
 }
 
-func statsOf(stats *raw.Stats) Stats {
+func statsOf(stats *raw.Npuenc_stats) Stats {
 	return Stats{
 		Calls:           int(stats.N_calls),
 		Wall:            time.Duration(stats.Wall_ns),
@@ -58,7 +58,7 @@ type Op struct {
 	Name      string // "mel", "conv1", "qkv", "attention", "mlp", ...
 }
 
-func opOf(info *raw.OpInfo) Op {
+func opOf(info *raw.Npuenc_op_info) Op {
 	return Op{
 		Device:    DeviceType(info.Device_type),
 		Precision: Precision(info.Precision),

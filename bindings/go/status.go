@@ -15,22 +15,22 @@ import (
 type Status int32
 
 const (
-	ErrInternal    Status = -1  // a defect of npuenc: please report it
-	ErrInvalid     Status = -2  // an argument is out of its documented range
-	ErrNoMemory    Status = -3  // memory or threads could not be had
-	ErrNotFound    Status = -4  // no such device or file; is fs.ErrNotExist too
-	ErrUnsupported Status = -5  // valid, but not on this device or in this build; is errors.ErrUnsupported too
-	ErrTooNew      Status = -6  // a struct or file of a later version
-	ErrBadModel    Status = -7  // a model file is damaged or not a Whisper encoder
-	ErrIO          Status = -8  // a file could not be read
-	ErrDevice      Status = -9  // the device, its driver or its firmware failed this call
-	ErrBusy        Status = -10 // the run is in use by another call, or the device by others
-	ErrCanceled    Status = -11 // a context or Run.Cancel ended the call
-	ErrTimeout     Status = -12 // the device did not answer in time; the call is over
-	ErrBuffer      Status = -13 // a buffer is smaller than the shape needs
-	ErrForked      Status = -14 // the handle was made before fork() by the parent process
-	ErrPending     Status = -15 // a wait ran out of time; the call goes on, its buffers in use
-	ErrContextLost Status = -16 // the device cannot go on after a failure; open it anew
+	ErrInternal    Status = raw.NPUENC_E_INTERNAL    // a defect of npuenc: please report it
+	ErrInvalid     Status = raw.NPUENC_E_INVALID     // an argument is out of its documented range
+	ErrNoMemory    Status = raw.NPUENC_E_NOMEM       // memory or threads could not be had
+	ErrNotFound    Status = raw.NPUENC_E_NOT_FOUND   // no such device or file; is fs.ErrNotExist too
+	ErrUnsupported Status = raw.NPUENC_E_UNSUPPORTED // valid, but not on this device or in this build; is errors.ErrUnsupported too
+	ErrTooNew      Status = raw.NPUENC_E_TOO_NEW     // a struct or file of a later version
+	ErrBadModel    Status = raw.NPUENC_E_BAD_MODEL   // a model file is damaged or not a Whisper encoder
+	ErrIO          Status = raw.NPUENC_E_IO          // a file could not be read
+	ErrDevice      Status = raw.NPUENC_E_DEVICE      // the device, its driver or its firmware failed this call
+	ErrBusy        Status = raw.NPUENC_E_BUSY        // the run is in use by another call, or the device by others
+	ErrCanceled    Status = raw.NPUENC_E_CANCELED    // a context or Run.Cancel ended the call
+	ErrTimeout     Status = raw.NPUENC_E_TIMEOUT     // the device did not answer in time; the call is over
+	ErrBuffer      Status = raw.NPUENC_E_BUFFER      // a buffer is smaller than the shape needs
+	ErrForked      Status = raw.NPUENC_E_FORKED      // the handle was made before fork() by the parent process
+	ErrPending     Status = raw.NPUENC_E_PENDING     // a wait ran out of time; the call goes on, its buffers in use
+	ErrContextLost Status = raw.NPUENC_E_CTX_LOST    // the device cannot go on after a failure; open it anew
 )
 
 // ErrClosed is the error of a call on what has been closed.
@@ -49,7 +49,7 @@ func (s Status) Is(target error) bool {
 
 // asError is nil for a status that is no failure.
 func (s Status) asError() error {
-	if s == 0 {
+	if s == raw.NPUENC_OK {
 		return nil
 	}
 	return s
@@ -81,7 +81,7 @@ func call(function func() int32) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	status := Status(function())
-	if status == 0 {
+	if status == raw.NPUENC_OK {
 		return nil
 	}
 	return &Error{Status: status, Detail: text(raw.Npuenc_last_error)}

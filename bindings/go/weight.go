@@ -19,10 +19,10 @@ type WeightOptions struct {
 	Precision Precision
 }
 
-func (o *WeightOptions) raw(dtype int32) (raw.WeightDesc, error) {
+func (o *WeightOptions) raw(dtype int32) (raw.Npuenc_weight_desc, error) {
 	var n sizes
-	return raw.WeightDesc{
-		Struct_size: structSize[raw.WeightDesc](),
+	return raw.Npuenc_weight_desc{
+		Struct_size: structSize[raw.Npuenc_weight_desc](),
 		Type:        dtype,
 		Precision:   int32(o.Precision),
 		N_out:       n.u32("NOut", o.NOut),
@@ -81,10 +81,10 @@ type LinearOptions struct {
 	Run      *Run // watches the call; may be nil
 }
 
-func (o *LinearOptions) raw(x, y int32) (raw.LinearDesc, error) {
+func (o *LinearOptions) raw(x, y int32) (raw.Npuenc_linear_desc, error) {
 	var n sizes
-	return raw.LinearDesc{
-		Struct_size: structSize[raw.LinearDesc](),
+	return raw.Npuenc_linear_desc{
+		Struct_size: structSize[raw.Npuenc_linear_desc](),
 		X_type:      x,
 		Y_type:      y,
 		Rows:        n.u32("Rows", o.Rows),

@@ -8,6 +8,7 @@
  */
 %insert(cgo_comment_typedefs) %{
 #cgo pkg-config: npuenc
+#include <npuenc/npuenc.h>
 %}
 
 /* `type` is a word of Go's own. */
@@ -70,22 +71,80 @@ type NAME uintptr
 %npuenc_pointer(TYPE *, *NAME)
 %npuenc_pointer(const TYPE *, *NAME)
 %enddef
-%npuenc_struct(npuenc_open_options, OpenOptions)
-%npuenc_struct(npuenc_device_info, DeviceInfo)
-%npuenc_struct(npuenc_ctx_info, CtxInfo)
-%npuenc_struct(npuenc_matmul_desc, MatmulDesc)
-%npuenc_struct(npuenc_weight_desc, WeightDesc)
-%npuenc_struct(npuenc_linear_desc, LinearDesc)
-%npuenc_struct(npuenc_attention_desc, AttentionDesc)
-%npuenc_struct(npuenc_model_options, ModelOptions)
-%npuenc_struct(npuenc_model_info, ModelInfo)
-%npuenc_struct(npuenc_mel_desc, MelDesc)
-%npuenc_struct(npuenc_encode_desc, EncodeDesc)
-%npuenc_struct(npuenc_stats, Stats)
-%npuenc_struct(npuenc_op_info, OpInfo)
+%npuenc_struct(npuenc_open_options, Npuenc_open_options)
+%npuenc_struct(npuenc_device_info, Npuenc_device_info)
+%npuenc_struct(npuenc_ctx_info, Npuenc_ctx_info)
+%npuenc_struct(npuenc_matmul_desc, Npuenc_matmul_desc)
+%npuenc_struct(npuenc_weight_desc, Npuenc_weight_desc)
+%npuenc_struct(npuenc_linear_desc, Npuenc_linear_desc)
+%npuenc_struct(npuenc_attention_desc, Npuenc_attention_desc)
+%npuenc_struct(npuenc_model_options, Npuenc_model_options)
+%npuenc_struct(npuenc_model_info, Npuenc_model_info)
+%npuenc_struct(npuenc_mel_desc, Npuenc_mel_desc)
+%npuenc_struct(npuenc_encode_desc, Npuenc_encode_desc)
+%npuenc_struct(npuenc_stats, Npuenc_stats)
+%npuenc_struct(npuenc_op_info, Npuenc_op_info)
+
+/* An enumerator is a constant, with the header's value. SWIG's own way is a variable that is set by a
+ * cgo call when the program starts. */
+%rename("$ignore", %$isenum) "";
+%rename("$ignore", %$isenumitem) "";
+%insert(go_header) %{
+const (
+	NPUENC_OK = C.NPUENC_OK
+	NPUENC_E_INTERNAL = C.NPUENC_E_INTERNAL
+	NPUENC_E_INVALID = C.NPUENC_E_INVALID
+	NPUENC_E_NOMEM = C.NPUENC_E_NOMEM
+	NPUENC_E_NOT_FOUND = C.NPUENC_E_NOT_FOUND
+	NPUENC_E_UNSUPPORTED = C.NPUENC_E_UNSUPPORTED
+	NPUENC_E_TOO_NEW = C.NPUENC_E_TOO_NEW
+	NPUENC_E_BAD_MODEL = C.NPUENC_E_BAD_MODEL
+	NPUENC_E_IO = C.NPUENC_E_IO
+	NPUENC_E_DEVICE = C.NPUENC_E_DEVICE
+	NPUENC_E_BUSY = C.NPUENC_E_BUSY
+	NPUENC_E_CANCELED = C.NPUENC_E_CANCELED
+	NPUENC_E_TIMEOUT = C.NPUENC_E_TIMEOUT
+	NPUENC_E_BUFFER = C.NPUENC_E_BUFFER
+	NPUENC_E_FORKED = C.NPUENC_E_FORKED
+	NPUENC_E_PENDING = C.NPUENC_E_PENDING
+	NPUENC_E_CTX_LOST = C.NPUENC_E_CTX_LOST
+
+	NPUENC_DEVICE_AUTO = C.NPUENC_DEVICE_AUTO
+	NPUENC_DEVICE_CPU = C.NPUENC_DEVICE_CPU
+	NPUENC_DEVICE_NPU = C.NPUENC_DEVICE_NPU
+
+	NPUENC_F32 = C.NPUENC_F32
+	NPUENC_BF16 = C.NPUENC_BF16
+	NPUENC_S8 = C.NPUENC_S8
+	NPUENC_S32 = C.NPUENC_S32
+	NPUENC_F16 = C.NPUENC_F16
+
+	NPUENC_PRECISION_AUTO = C.NPUENC_PRECISION_AUTO
+	NPUENC_PRECISION_F32 = C.NPUENC_PRECISION_F32
+	NPUENC_PRECISION_BF16 = C.NPUENC_PRECISION_BF16
+	NPUENC_PRECISION_INT8 = C.NPUENC_PRECISION_INT8
+	NPUENC_PRECISION_BF16X2 = C.NPUENC_PRECISION_BF16X2
+
+	NPUENC_INPUT_PCM_F32 = C.NPUENC_INPUT_PCM_F32
+	NPUENC_INPUT_PCM_S16 = C.NPUENC_INPUT_PCM_S16
+	NPUENC_INPUT_MEL_F32 = C.NPUENC_INPUT_MEL_F32
+
+	NPUENC_MASK_NONE = C.NPUENC_MASK_NONE
+	NPUENC_MASK_KEY_LENGTHS = C.NPUENC_MASK_KEY_LENGTHS
+	NPUENC_MASK_CAUSAL = C.NPUENC_MASK_CAUSAL
+	NPUENC_MASK_ADD_F32 = C.NPUENC_MASK_ADD_F32
+
+	NPUENC_LOG_OFF = C.NPUENC_LOG_OFF
+	NPUENC_LOG_DEFAULT = C.NPUENC_LOG_DEFAULT
+	NPUENC_LOG_ERROR = C.NPUENC_LOG_ERROR
+	NPUENC_LOG_WARN = C.NPUENC_LOG_WARN
+	NPUENC_LOG_INFO = C.NPUENC_LOG_INFO
+	NPUENC_LOG_DEBUG = C.NPUENC_LOG_DEBUG
+)
+%}
 
 %insert(go_header) %{
-type OpenOptions struct {
+type Npuenc_open_options struct {
 	Struct_size  uint32
 	Device_type  int32
 	Device_index uint32
@@ -96,7 +155,7 @@ type OpenOptions struct {
 	Log_user     uintptr
 }
 
-type DeviceInfo struct {
+type Npuenc_device_info struct {
 	Struct_size  uint32
 	Device_type  int32
 	Index        uint32
@@ -113,7 +172,7 @@ type DeviceInfo struct {
 	Reason       [256]byte
 }
 
-type CtxInfo struct {
+type Npuenc_ctx_info struct {
 	Struct_size  uint32
 	Device_type  int32
 	Device_index uint32
@@ -124,7 +183,7 @@ type CtxInfo struct {
 	Isa          [32]byte
 }
 
-type MatmulDesc struct {
+type Npuenc_matmul_desc struct {
 	Struct_size uint32
 	A_type      int32
 	B_type      int32
@@ -145,7 +204,7 @@ type MatmulDesc struct {
 	Stride_c    uint64
 }
 
-type WeightDesc struct {
+type Npuenc_weight_desc struct {
 	Struct_size uint32
 	Type        int32
 	Precision   int32
@@ -155,7 +214,7 @@ type WeightDesc struct {
 	Ld          uint64
 }
 
-type LinearDesc struct {
+type Npuenc_linear_desc struct {
 	Struct_size uint32
 	X_type      int32
 	Y_type      int32
@@ -164,7 +223,7 @@ type LinearDesc struct {
 	Ldy         uint64
 }
 
-type AttentionDesc struct {
+type Npuenc_attention_desc struct {
 	Struct_size uint32
 	Type        int32
 	Batch       uint32
@@ -185,7 +244,7 @@ type AttentionDesc struct {
 	Ldo         uint64
 }
 
-type ModelOptions struct {
+type Npuenc_model_options struct {
 	Struct_size        uint32
 	Precision          int32
 	Linear_device      int32
@@ -194,7 +253,7 @@ type ModelOptions struct {
 	Elementwise_device int32
 }
 
-type ModelInfo struct {
+type Npuenc_model_info struct {
 	Struct_size        uint32
 	N_mels             uint32
 	N_ctx              uint32
@@ -217,14 +276,14 @@ type ModelInfo struct {
 	Weight_type        [16]byte
 }
 
-type MelDesc struct {
+type Npuenc_mel_desc struct {
 	Struct_size uint32
 	Input       int32
 	N_mels      uint32
 	N_frames    uint32
 }
 
-type EncodeDesc struct {
+type Npuenc_encode_desc struct {
 	Struct_size uint32
 	Input       int32
 	Output_type int32
@@ -233,7 +292,7 @@ type EncodeDesc struct {
 	N_ctx       uint32
 }
 
-type Stats struct {
+type Npuenc_stats struct {
 	Struct_size       uint32
 	N_calls           uint32
 	Wall_ns           uint64
@@ -252,7 +311,7 @@ type Stats struct {
 	Accumulate_ns     uint64
 }
 
-type OpInfo struct {
+type Npuenc_op_info struct {
 	Struct_size uint32
 	Device_type int32
 	Precision   int32

@@ -67,7 +67,7 @@ class Language:
 
 LANGUAGES = {
     "go": Language("go", "*.go", without=[r".*_test\.go"], function=r"raw\.{1}",
-                   struct=r"(?:raw\.)?(?:New|Swigcptr)?{1}", setter="Set{1}", getter="Get{1}"),
+                   struct=r"raw\.{1}", setter="{1}", getter="{1}"),
     "rust": Language("rust/npuenc/src", "**/*.rs", function="sys::{0}"),
     "csharp": Language("csharp", "**/*.cs", function=r"npuenc\.{0}",
                        without=["raw", "native", "(?i:tests?|examples?|bench|obj|bin)"]),

@@ -30,6 +30,7 @@ typedef struct { void* array; intgo len; intgo cap; } _goslice_;
 
 
 #cgo pkg-config: npuenc
+#include <npuenc/npuenc.h>
 
 typedef long long swig_type_1;
 typedef long long swig_type_2;
@@ -60,49 +61,6 @@ typedef long long swig_type_26;
 typedef long long swig_type_27;
 extern void _wrap_Swig_free_raw_64c614147e92c640(uintptr_t arg1);
 extern uintptr_t _wrap_Swig_malloc_raw_64c614147e92c640(swig_intgo arg1);
-extern swig_intgo _wrap_NPUENC_OK_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_INTERNAL_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_INVALID_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_NOMEM_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_NOT_FOUND_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_UNSUPPORTED_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_TOO_NEW_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_BAD_MODEL_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_IO_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_DEVICE_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_BUSY_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_CANCELED_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_TIMEOUT_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_BUFFER_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_FORKED_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_PENDING_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_E_CTX_LOST_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_DEVICE_AUTO_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_DEVICE_CPU_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_DEVICE_NPU_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_F32_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_BF16_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_S8_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_S32_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_F16_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_PRECISION_AUTO_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_PRECISION_F32_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_PRECISION_BF16_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_PRECISION_INT8_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_PRECISION_BF16X2_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_INPUT_PCM_F32_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_INPUT_PCM_S16_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_INPUT_MEL_F32_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_MASK_NONE_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_MASK_KEY_LENGTHS_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_MASK_CAUSAL_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_MASK_ADD_F32_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_LOG_OFF_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_LOG_DEFAULT_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_LOG_ERROR_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_LOG_WARN_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_LOG_INFO_raw_64c614147e92c640(void);
-extern swig_intgo _wrap_NPUENC_LOG_DEBUG_raw_64c614147e92c640(void);
 extern int _wrap_npuenc_version_raw_64c614147e92c640(void);
 extern swig_voidp _wrap_npuenc_version_string_raw_64c614147e92c640(void);
 extern swig_voidp _wrap_npuenc_status_string_raw_64c614147e92c640(int arg1);
@@ -168,7 +126,60 @@ func getSwigcptr(v interface { Swigcptr() uintptr }) uintptr {
 type _ sync.Mutex
 
 
-type OpenOptions struct {
+const (
+	NPUENC_OK = C.NPUENC_OK
+	NPUENC_E_INTERNAL = C.NPUENC_E_INTERNAL
+	NPUENC_E_INVALID = C.NPUENC_E_INVALID
+	NPUENC_E_NOMEM = C.NPUENC_E_NOMEM
+	NPUENC_E_NOT_FOUND = C.NPUENC_E_NOT_FOUND
+	NPUENC_E_UNSUPPORTED = C.NPUENC_E_UNSUPPORTED
+	NPUENC_E_TOO_NEW = C.NPUENC_E_TOO_NEW
+	NPUENC_E_BAD_MODEL = C.NPUENC_E_BAD_MODEL
+	NPUENC_E_IO = C.NPUENC_E_IO
+	NPUENC_E_DEVICE = C.NPUENC_E_DEVICE
+	NPUENC_E_BUSY = C.NPUENC_E_BUSY
+	NPUENC_E_CANCELED = C.NPUENC_E_CANCELED
+	NPUENC_E_TIMEOUT = C.NPUENC_E_TIMEOUT
+	NPUENC_E_BUFFER = C.NPUENC_E_BUFFER
+	NPUENC_E_FORKED = C.NPUENC_E_FORKED
+	NPUENC_E_PENDING = C.NPUENC_E_PENDING
+	NPUENC_E_CTX_LOST = C.NPUENC_E_CTX_LOST
+
+	NPUENC_DEVICE_AUTO = C.NPUENC_DEVICE_AUTO
+	NPUENC_DEVICE_CPU = C.NPUENC_DEVICE_CPU
+	NPUENC_DEVICE_NPU = C.NPUENC_DEVICE_NPU
+
+	NPUENC_F32 = C.NPUENC_F32
+	NPUENC_BF16 = C.NPUENC_BF16
+	NPUENC_S8 = C.NPUENC_S8
+	NPUENC_S32 = C.NPUENC_S32
+	NPUENC_F16 = C.NPUENC_F16
+
+	NPUENC_PRECISION_AUTO = C.NPUENC_PRECISION_AUTO
+	NPUENC_PRECISION_F32 = C.NPUENC_PRECISION_F32
+	NPUENC_PRECISION_BF16 = C.NPUENC_PRECISION_BF16
+	NPUENC_PRECISION_INT8 = C.NPUENC_PRECISION_INT8
+	NPUENC_PRECISION_BF16X2 = C.NPUENC_PRECISION_BF16X2
+
+	NPUENC_INPUT_PCM_F32 = C.NPUENC_INPUT_PCM_F32
+	NPUENC_INPUT_PCM_S16 = C.NPUENC_INPUT_PCM_S16
+	NPUENC_INPUT_MEL_F32 = C.NPUENC_INPUT_MEL_F32
+
+	NPUENC_MASK_NONE = C.NPUENC_MASK_NONE
+	NPUENC_MASK_KEY_LENGTHS = C.NPUENC_MASK_KEY_LENGTHS
+	NPUENC_MASK_CAUSAL = C.NPUENC_MASK_CAUSAL
+	NPUENC_MASK_ADD_F32 = C.NPUENC_MASK_ADD_F32
+
+	NPUENC_LOG_OFF = C.NPUENC_LOG_OFF
+	NPUENC_LOG_DEFAULT = C.NPUENC_LOG_DEFAULT
+	NPUENC_LOG_ERROR = C.NPUENC_LOG_ERROR
+	NPUENC_LOG_WARN = C.NPUENC_LOG_WARN
+	NPUENC_LOG_INFO = C.NPUENC_LOG_INFO
+	NPUENC_LOG_DEBUG = C.NPUENC_LOG_DEBUG
+)
+
+
+type Npuenc_open_options struct {
 	Struct_size  uint32
 	Device_type  int32
 	Device_index uint32
@@ -179,7 +190,7 @@ type OpenOptions struct {
 	Log_user     uintptr
 }
 
-type DeviceInfo struct {
+type Npuenc_device_info struct {
 	Struct_size  uint32
 	Device_type  int32
 	Index        uint32
@@ -196,7 +207,7 @@ type DeviceInfo struct {
 	Reason       [256]byte
 }
 
-type CtxInfo struct {
+type Npuenc_ctx_info struct {
 	Struct_size  uint32
 	Device_type  int32
 	Device_index uint32
@@ -207,7 +218,7 @@ type CtxInfo struct {
 	Isa          [32]byte
 }
 
-type MatmulDesc struct {
+type Npuenc_matmul_desc struct {
 	Struct_size uint32
 	A_type      int32
 	B_type      int32
@@ -228,7 +239,7 @@ type MatmulDesc struct {
 	Stride_c    uint64
 }
 
-type WeightDesc struct {
+type Npuenc_weight_desc struct {
 	Struct_size uint32
 	Type        int32
 	Precision   int32
@@ -238,7 +249,7 @@ type WeightDesc struct {
 	Ld          uint64
 }
 
-type LinearDesc struct {
+type Npuenc_linear_desc struct {
 	Struct_size uint32
 	X_type      int32
 	Y_type      int32
@@ -247,7 +258,7 @@ type LinearDesc struct {
 	Ldy         uint64
 }
 
-type AttentionDesc struct {
+type Npuenc_attention_desc struct {
 	Struct_size uint32
 	Type        int32
 	Batch       uint32
@@ -268,7 +279,7 @@ type AttentionDesc struct {
 	Ldo         uint64
 }
 
-type ModelOptions struct {
+type Npuenc_model_options struct {
 	Struct_size        uint32
 	Precision          int32
 	Linear_device      int32
@@ -277,7 +288,7 @@ type ModelOptions struct {
 	Elementwise_device int32
 }
 
-type ModelInfo struct {
+type Npuenc_model_info struct {
 	Struct_size        uint32
 	N_mels             uint32
 	N_ctx              uint32
@@ -300,14 +311,14 @@ type ModelInfo struct {
 	Weight_type        [16]byte
 }
 
-type MelDesc struct {
+type Npuenc_mel_desc struct {
 	Struct_size uint32
 	Input       int32
 	N_mels      uint32
 	N_frames    uint32
 }
 
-type EncodeDesc struct {
+type Npuenc_encode_desc struct {
 	Struct_size uint32
 	Input       int32
 	Output_type int32
@@ -316,7 +327,7 @@ type EncodeDesc struct {
 	N_ctx       uint32
 }
 
-type Stats struct {
+type Npuenc_stats struct {
 	Struct_size       uint32
 	N_calls           uint32
 	Wall_ns           uint64
@@ -335,7 +346,7 @@ type Stats struct {
 	Accumulate_ns     uint64
 }
 
-type OpInfo struct {
+type Npuenc_op_info struct {
 	Struct_size uint32
 	Device_type int32
 	Precision   int32
@@ -374,314 +385,6 @@ func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 const NPUENC_VERSION_MAJOR int = 0
 const NPUENC_VERSION_MINOR int = 9
 const NPUENC_VERSION_PATCH int = 0
-type Enum_SS_npuenc_status int
-func _swig_getNPUENC_OK() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_OK_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_OK Enum_SS_npuenc_status = _swig_getNPUENC_OK()
-func _swig_getNPUENC_E_INTERNAL() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_INTERNAL_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_INTERNAL Enum_SS_npuenc_status = _swig_getNPUENC_E_INTERNAL()
-func _swig_getNPUENC_E_INVALID() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_INVALID_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_INVALID Enum_SS_npuenc_status = _swig_getNPUENC_E_INVALID()
-func _swig_getNPUENC_E_NOMEM() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_NOMEM_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_NOMEM Enum_SS_npuenc_status = _swig_getNPUENC_E_NOMEM()
-func _swig_getNPUENC_E_NOT_FOUND() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_NOT_FOUND_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_NOT_FOUND Enum_SS_npuenc_status = _swig_getNPUENC_E_NOT_FOUND()
-func _swig_getNPUENC_E_UNSUPPORTED() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_UNSUPPORTED_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_UNSUPPORTED Enum_SS_npuenc_status = _swig_getNPUENC_E_UNSUPPORTED()
-func _swig_getNPUENC_E_TOO_NEW() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_TOO_NEW_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_TOO_NEW Enum_SS_npuenc_status = _swig_getNPUENC_E_TOO_NEW()
-func _swig_getNPUENC_E_BAD_MODEL() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_BAD_MODEL_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_BAD_MODEL Enum_SS_npuenc_status = _swig_getNPUENC_E_BAD_MODEL()
-func _swig_getNPUENC_E_IO() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_IO_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_IO Enum_SS_npuenc_status = _swig_getNPUENC_E_IO()
-func _swig_getNPUENC_E_DEVICE() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_DEVICE_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_DEVICE Enum_SS_npuenc_status = _swig_getNPUENC_E_DEVICE()
-func _swig_getNPUENC_E_BUSY() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_BUSY_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_BUSY Enum_SS_npuenc_status = _swig_getNPUENC_E_BUSY()
-func _swig_getNPUENC_E_CANCELED() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_CANCELED_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_CANCELED Enum_SS_npuenc_status = _swig_getNPUENC_E_CANCELED()
-func _swig_getNPUENC_E_TIMEOUT() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_TIMEOUT_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_TIMEOUT Enum_SS_npuenc_status = _swig_getNPUENC_E_TIMEOUT()
-func _swig_getNPUENC_E_BUFFER() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_BUFFER_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_BUFFER Enum_SS_npuenc_status = _swig_getNPUENC_E_BUFFER()
-func _swig_getNPUENC_E_FORKED() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_FORKED_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_FORKED Enum_SS_npuenc_status = _swig_getNPUENC_E_FORKED()
-func _swig_getNPUENC_E_PENDING() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_PENDING_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_PENDING Enum_SS_npuenc_status = _swig_getNPUENC_E_PENDING()
-func _swig_getNPUENC_E_CTX_LOST() (_swig_ret Enum_SS_npuenc_status) {
-	var swig_r Enum_SS_npuenc_status
-	swig_r = (Enum_SS_npuenc_status)(C._wrap_NPUENC_E_CTX_LOST_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_E_CTX_LOST Enum_SS_npuenc_status = _swig_getNPUENC_E_CTX_LOST()
-type Enum_SS_npuenc_device_type int
-func _swig_getNPUENC_DEVICE_AUTO() (_swig_ret Enum_SS_npuenc_device_type) {
-	var swig_r Enum_SS_npuenc_device_type
-	swig_r = (Enum_SS_npuenc_device_type)(C._wrap_NPUENC_DEVICE_AUTO_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_DEVICE_AUTO Enum_SS_npuenc_device_type = _swig_getNPUENC_DEVICE_AUTO()
-func _swig_getNPUENC_DEVICE_CPU() (_swig_ret Enum_SS_npuenc_device_type) {
-	var swig_r Enum_SS_npuenc_device_type
-	swig_r = (Enum_SS_npuenc_device_type)(C._wrap_NPUENC_DEVICE_CPU_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_DEVICE_CPU Enum_SS_npuenc_device_type = _swig_getNPUENC_DEVICE_CPU()
-func _swig_getNPUENC_DEVICE_NPU() (_swig_ret Enum_SS_npuenc_device_type) {
-	var swig_r Enum_SS_npuenc_device_type
-	swig_r = (Enum_SS_npuenc_device_type)(C._wrap_NPUENC_DEVICE_NPU_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_DEVICE_NPU Enum_SS_npuenc_device_type = _swig_getNPUENC_DEVICE_NPU()
-type Enum_SS_npuenc_dtype int
-func _swig_getNPUENC_F32() (_swig_ret Enum_SS_npuenc_dtype) {
-	var swig_r Enum_SS_npuenc_dtype
-	swig_r = (Enum_SS_npuenc_dtype)(C._wrap_NPUENC_F32_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_F32 Enum_SS_npuenc_dtype = _swig_getNPUENC_F32()
-func _swig_getNPUENC_BF16() (_swig_ret Enum_SS_npuenc_dtype) {
-	var swig_r Enum_SS_npuenc_dtype
-	swig_r = (Enum_SS_npuenc_dtype)(C._wrap_NPUENC_BF16_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_BF16 Enum_SS_npuenc_dtype = _swig_getNPUENC_BF16()
-func _swig_getNPUENC_S8() (_swig_ret Enum_SS_npuenc_dtype) {
-	var swig_r Enum_SS_npuenc_dtype
-	swig_r = (Enum_SS_npuenc_dtype)(C._wrap_NPUENC_S8_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_S8 Enum_SS_npuenc_dtype = _swig_getNPUENC_S8()
-func _swig_getNPUENC_S32() (_swig_ret Enum_SS_npuenc_dtype) {
-	var swig_r Enum_SS_npuenc_dtype
-	swig_r = (Enum_SS_npuenc_dtype)(C._wrap_NPUENC_S32_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_S32 Enum_SS_npuenc_dtype = _swig_getNPUENC_S32()
-func _swig_getNPUENC_F16() (_swig_ret Enum_SS_npuenc_dtype) {
-	var swig_r Enum_SS_npuenc_dtype
-	swig_r = (Enum_SS_npuenc_dtype)(C._wrap_NPUENC_F16_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_F16 Enum_SS_npuenc_dtype = _swig_getNPUENC_F16()
-type Enum_SS_npuenc_precision int
-func _swig_getNPUENC_PRECISION_AUTO() (_swig_ret Enum_SS_npuenc_precision) {
-	var swig_r Enum_SS_npuenc_precision
-	swig_r = (Enum_SS_npuenc_precision)(C._wrap_NPUENC_PRECISION_AUTO_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_PRECISION_AUTO Enum_SS_npuenc_precision = _swig_getNPUENC_PRECISION_AUTO()
-func _swig_getNPUENC_PRECISION_F32() (_swig_ret Enum_SS_npuenc_precision) {
-	var swig_r Enum_SS_npuenc_precision
-	swig_r = (Enum_SS_npuenc_precision)(C._wrap_NPUENC_PRECISION_F32_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_PRECISION_F32 Enum_SS_npuenc_precision = _swig_getNPUENC_PRECISION_F32()
-func _swig_getNPUENC_PRECISION_BF16() (_swig_ret Enum_SS_npuenc_precision) {
-	var swig_r Enum_SS_npuenc_precision
-	swig_r = (Enum_SS_npuenc_precision)(C._wrap_NPUENC_PRECISION_BF16_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_PRECISION_BF16 Enum_SS_npuenc_precision = _swig_getNPUENC_PRECISION_BF16()
-func _swig_getNPUENC_PRECISION_INT8() (_swig_ret Enum_SS_npuenc_precision) {
-	var swig_r Enum_SS_npuenc_precision
-	swig_r = (Enum_SS_npuenc_precision)(C._wrap_NPUENC_PRECISION_INT8_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_PRECISION_INT8 Enum_SS_npuenc_precision = _swig_getNPUENC_PRECISION_INT8()
-func _swig_getNPUENC_PRECISION_BF16X2() (_swig_ret Enum_SS_npuenc_precision) {
-	var swig_r Enum_SS_npuenc_precision
-	swig_r = (Enum_SS_npuenc_precision)(C._wrap_NPUENC_PRECISION_BF16X2_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_PRECISION_BF16X2 Enum_SS_npuenc_precision = _swig_getNPUENC_PRECISION_BF16X2()
-type Enum_SS_npuenc_input int
-func _swig_getNPUENC_INPUT_PCM_F32() (_swig_ret Enum_SS_npuenc_input) {
-	var swig_r Enum_SS_npuenc_input
-	swig_r = (Enum_SS_npuenc_input)(C._wrap_NPUENC_INPUT_PCM_F32_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_INPUT_PCM_F32 Enum_SS_npuenc_input = _swig_getNPUENC_INPUT_PCM_F32()
-func _swig_getNPUENC_INPUT_PCM_S16() (_swig_ret Enum_SS_npuenc_input) {
-	var swig_r Enum_SS_npuenc_input
-	swig_r = (Enum_SS_npuenc_input)(C._wrap_NPUENC_INPUT_PCM_S16_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_INPUT_PCM_S16 Enum_SS_npuenc_input = _swig_getNPUENC_INPUT_PCM_S16()
-func _swig_getNPUENC_INPUT_MEL_F32() (_swig_ret Enum_SS_npuenc_input) {
-	var swig_r Enum_SS_npuenc_input
-	swig_r = (Enum_SS_npuenc_input)(C._wrap_NPUENC_INPUT_MEL_F32_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_INPUT_MEL_F32 Enum_SS_npuenc_input = _swig_getNPUENC_INPUT_MEL_F32()
-type Enum_SS_npuenc_mask int
-func _swig_getNPUENC_MASK_NONE() (_swig_ret Enum_SS_npuenc_mask) {
-	var swig_r Enum_SS_npuenc_mask
-	swig_r = (Enum_SS_npuenc_mask)(C._wrap_NPUENC_MASK_NONE_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_MASK_NONE Enum_SS_npuenc_mask = _swig_getNPUENC_MASK_NONE()
-func _swig_getNPUENC_MASK_KEY_LENGTHS() (_swig_ret Enum_SS_npuenc_mask) {
-	var swig_r Enum_SS_npuenc_mask
-	swig_r = (Enum_SS_npuenc_mask)(C._wrap_NPUENC_MASK_KEY_LENGTHS_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_MASK_KEY_LENGTHS Enum_SS_npuenc_mask = _swig_getNPUENC_MASK_KEY_LENGTHS()
-func _swig_getNPUENC_MASK_CAUSAL() (_swig_ret Enum_SS_npuenc_mask) {
-	var swig_r Enum_SS_npuenc_mask
-	swig_r = (Enum_SS_npuenc_mask)(C._wrap_NPUENC_MASK_CAUSAL_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_MASK_CAUSAL Enum_SS_npuenc_mask = _swig_getNPUENC_MASK_CAUSAL()
-func _swig_getNPUENC_MASK_ADD_F32() (_swig_ret Enum_SS_npuenc_mask) {
-	var swig_r Enum_SS_npuenc_mask
-	swig_r = (Enum_SS_npuenc_mask)(C._wrap_NPUENC_MASK_ADD_F32_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_MASK_ADD_F32 Enum_SS_npuenc_mask = _swig_getNPUENC_MASK_ADD_F32()
-type Enum_SS_npuenc_log_level int
-func _swig_getNPUENC_LOG_OFF() (_swig_ret Enum_SS_npuenc_log_level) {
-	var swig_r Enum_SS_npuenc_log_level
-	swig_r = (Enum_SS_npuenc_log_level)(C._wrap_NPUENC_LOG_OFF_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_LOG_OFF Enum_SS_npuenc_log_level = _swig_getNPUENC_LOG_OFF()
-func _swig_getNPUENC_LOG_DEFAULT() (_swig_ret Enum_SS_npuenc_log_level) {
-	var swig_r Enum_SS_npuenc_log_level
-	swig_r = (Enum_SS_npuenc_log_level)(C._wrap_NPUENC_LOG_DEFAULT_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_LOG_DEFAULT Enum_SS_npuenc_log_level = _swig_getNPUENC_LOG_DEFAULT()
-func _swig_getNPUENC_LOG_ERROR() (_swig_ret Enum_SS_npuenc_log_level) {
-	var swig_r Enum_SS_npuenc_log_level
-	swig_r = (Enum_SS_npuenc_log_level)(C._wrap_NPUENC_LOG_ERROR_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_LOG_ERROR Enum_SS_npuenc_log_level = _swig_getNPUENC_LOG_ERROR()
-func _swig_getNPUENC_LOG_WARN() (_swig_ret Enum_SS_npuenc_log_level) {
-	var swig_r Enum_SS_npuenc_log_level
-	swig_r = (Enum_SS_npuenc_log_level)(C._wrap_NPUENC_LOG_WARN_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_LOG_WARN Enum_SS_npuenc_log_level = _swig_getNPUENC_LOG_WARN()
-func _swig_getNPUENC_LOG_INFO() (_swig_ret Enum_SS_npuenc_log_level) {
-	var swig_r Enum_SS_npuenc_log_level
-	swig_r = (Enum_SS_npuenc_log_level)(C._wrap_NPUENC_LOG_INFO_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_LOG_INFO Enum_SS_npuenc_log_level = _swig_getNPUENC_LOG_INFO()
-func _swig_getNPUENC_LOG_DEBUG() (_swig_ret Enum_SS_npuenc_log_level) {
-	var swig_r Enum_SS_npuenc_log_level
-	swig_r = (Enum_SS_npuenc_log_level)(C._wrap_NPUENC_LOG_DEBUG_raw_64c614147e92c640())
-	return swig_r
-}
-
-var NPUENC_LOG_DEBUG Enum_SS_npuenc_log_level = _swig_getNPUENC_LOG_DEBUG()
 const NPUENC_MATMUL_B_TRANSPOSED uint = 1
 const NPUENC_MATMUL_B_SHARED uint = 2
 const NPUENC_ATTENTION_MASK_PER_ITEM uint = 1
@@ -732,7 +435,7 @@ func Npuenc_device_count(arg1 *uint32) (_swig_ret int32) {
 	return swig_r
 }
 
-func Npuenc_device_get(arg1 uint32, arg2 *DeviceInfo) (_swig_ret int32) {
+func Npuenc_device_get(arg1 uint32, arg2 *Npuenc_device_info) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	var _swig_i_1 uintptr
@@ -746,7 +449,7 @@ func Npuenc_device_get(arg1 uint32, arg2 *DeviceInfo) (_swig_ret int32) {
 	return swig_r
 }
 
-func Npuenc_open(arg1 *OpenOptions, arg2 *Ctx) (_swig_ret int32) {
+func Npuenc_open(arg1 *Npuenc_open_options, arg2 *Ctx) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(unsafe.Pointer(arg1))
@@ -772,7 +475,7 @@ func Npuenc_close(arg1 Ctx) {
 	C._wrap_npuenc_close_raw_64c614147e92c640(C.uintptr_t(_swig_i_0))
 }
 
-func Npuenc_ctx_get_info(arg1 Ctx, arg2 *CtxInfo) (_swig_ret int32) {
+func Npuenc_ctx_get_info(arg1 Ctx, arg2 *Npuenc_ctx_info) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -803,7 +506,7 @@ func Npuenc_ctx_reason(arg1 Ctx, arg2 *byte, arg3 uint64) (_swig_ret uint64) {
 	return swig_r
 }
 
-func Npuenc_ctx_stats(arg1 Ctx, arg2 *Stats) (_swig_ret int32) {
+func Npuenc_ctx_stats(arg1 Ctx, arg2 *Npuenc_stats) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -818,7 +521,7 @@ func Npuenc_ctx_stats(arg1 Ctx, arg2 *Stats) (_swig_ret int32) {
 	return swig_r
 }
 
-func Npuenc_matmul(arg1 Ctx, arg2 *MatmulDesc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 *byte, arg8 uint64, arg9 Run) (_swig_ret int32) {
+func Npuenc_matmul(arg1 Ctx, arg2 *Npuenc_matmul_desc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 *byte, arg8 uint64, arg9 Run) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -859,7 +562,7 @@ func Npuenc_matmul(arg1 Ctx, arg2 *MatmulDesc, arg3 *byte, arg4 uint64, arg5 *by
 	return swig_r
 }
 
-func Npuenc_weight_create(arg1 Ctx, arg2 *WeightDesc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 *byte, arg8 uint64, arg9 *Weight) (_swig_ret int32) {
+func Npuenc_weight_create(arg1 Ctx, arg2 *Npuenc_weight_desc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 *byte, arg8 uint64, arg9 *Weight) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -911,7 +614,7 @@ func Npuenc_weight_free(arg1 Weight) {
 	C._wrap_npuenc_weight_free_raw_64c614147e92c640(C.uintptr_t(_swig_i_0))
 }
 
-func Npuenc_linear(arg1 Weight, arg2 *LinearDesc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 Run) (_swig_ret int32) {
+func Npuenc_linear(arg1 Weight, arg2 *Npuenc_linear_desc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 Run) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -944,7 +647,7 @@ func Npuenc_linear(arg1 Weight, arg2 *LinearDesc, arg3 *byte, arg4 uint64, arg5 
 	return swig_r
 }
 
-func Npuenc_attention(arg1 Ctx, arg2 *AttentionDesc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 *byte, arg8 uint64, arg9 *byte, arg10 uint64, arg11 *byte, arg12 uint64, arg13 Run) (_swig_ret int32) {
+func Npuenc_attention(arg1 Ctx, arg2 *Npuenc_attention_desc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 *byte, arg8 uint64, arg9 *byte, arg10 uint64, arg11 *byte, arg12 uint64, arg13 Run) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1001,7 +704,7 @@ func Npuenc_attention(arg1 Ctx, arg2 *AttentionDesc, arg3 *byte, arg4 uint64, ar
 	return swig_r
 }
 
-func Npuenc_mel_size(arg1 *MelDesc, arg2 *uint64) (_swig_ret int32) {
+func Npuenc_mel_size(arg1 *Npuenc_mel_desc, arg2 *uint64) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(unsafe.Pointer(arg1))
@@ -1021,7 +724,7 @@ func Npuenc_mel_size(arg1 *MelDesc, arg2 *uint64) (_swig_ret int32) {
 	return swig_r
 }
 
-func Npuenc_mel(arg1 Ctx, arg2 *MelDesc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 Run) (_swig_ret int32) {
+func Npuenc_mel(arg1 Ctx, arg2 *Npuenc_mel_desc, arg3 *byte, arg4 uint64, arg5 *byte, arg6 uint64, arg7 Run) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1054,7 +757,7 @@ func Npuenc_mel(arg1 Ctx, arg2 *MelDesc, arg3 *byte, arg4 uint64, arg5 *byte, ar
 	return swig_r
 }
 
-func Npuenc_model_load(arg1 Ctx, arg2 *byte, arg3 *ModelOptions, arg4 *Model) (_swig_ret int32) {
+func Npuenc_model_load(arg1 Ctx, arg2 *byte, arg3 *Npuenc_model_options, arg4 *Model) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1083,7 +786,7 @@ func Npuenc_model_load(arg1 Ctx, arg2 *byte, arg3 *ModelOptions, arg4 *Model) (_
 	return swig_r
 }
 
-func Npuenc_model_load_memory(arg1 Ctx, arg2 *byte, arg3 uint64, arg4 *ModelOptions, arg5 *Model) (_swig_ret int32) {
+func Npuenc_model_load_memory(arg1 Ctx, arg2 *byte, arg3 uint64, arg4 *Npuenc_model_options, arg5 *Model) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1113,7 +816,7 @@ func Npuenc_model_load_memory(arg1 Ctx, arg2 *byte, arg3 uint64, arg4 *ModelOpti
 	return swig_r
 }
 
-func Npuenc_model_get_info(arg1 Model, arg2 *ModelInfo) (_swig_ret int32) {
+func Npuenc_model_get_info(arg1 Model, arg2 *Npuenc_model_info) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1134,7 +837,7 @@ func Npuenc_model_free(arg1 Model) {
 	C._wrap_npuenc_model_free_raw_64c614147e92c640(C.uintptr_t(_swig_i_0))
 }
 
-func Npuenc_encode_size(arg1 Model, arg2 *EncodeDesc, arg3 *uint64) (_swig_ret int32) {
+func Npuenc_encode_size(arg1 Model, arg2 *Npuenc_encode_desc, arg3 *uint64) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1156,7 +859,7 @@ func Npuenc_encode_size(arg1 Model, arg2 *EncodeDesc, arg3 *uint64) (_swig_ret i
 	return swig_r
 }
 
-func Npuenc_encode(arg1 Model, arg2 *EncodeDesc, arg3 *byte, arg4 uint64, arg5 *uint32, arg6 uint64, arg7 *byte, arg8 uint64, arg9 Run) (_swig_ret int32) {
+func Npuenc_encode(arg1 Model, arg2 *Npuenc_encode_desc, arg3 *byte, arg4 uint64, arg5 *uint32, arg6 uint64, arg7 *byte, arg8 uint64, arg9 Run) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1197,7 +900,7 @@ func Npuenc_encode(arg1 Model, arg2 *EncodeDesc, arg3 *byte, arg4 uint64, arg5 *
 	return swig_r
 }
 
-func Npuenc_encode_submit(arg1 Model, arg2 *EncodeDesc, arg3 *byte, arg4 uint64, arg5 *uint32, arg6 uint64, arg7 *byte, arg8 uint64, arg9 Run) (_swig_ret int32) {
+func Npuenc_encode_submit(arg1 Model, arg2 *Npuenc_encode_desc, arg3 *byte, arg4 uint64, arg5 *uint32, arg6 uint64, arg7 *byte, arg8 uint64, arg9 Run) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1290,7 +993,7 @@ func Npuenc_run_progress(arg1 Run, arg2 *uint32, arg3 *uint32) (_swig_ret int32)
 	return swig_r
 }
 
-func Npuenc_run_stats(arg1 Run, arg2 *Stats) (_swig_ret int32) {
+func Npuenc_run_stats(arg1 Run, arg2 *Npuenc_stats) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
@@ -1320,7 +1023,7 @@ func Npuenc_run_op_count(arg1 Run, arg2 *uint32) (_swig_ret int32) {
 	return swig_r
 }
 
-func Npuenc_run_op_get(arg1 Run, arg2 uint32, arg3 *OpInfo) (_swig_ret int32) {
+func Npuenc_run_op_get(arg1 Run, arg2 uint32, arg3 *Npuenc_op_info) (_swig_ret int32) {
 	var swig_r int32
 	var _swig_i_0 uintptr
 	_swig_i_0 = uintptr(arg1)
