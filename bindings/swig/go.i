@@ -30,6 +30,7 @@
 %typemap(imtype) POINTER "uintptr"
 %typemap(goin) POINTER "	$result = uintptr(unsafe.Pointer($input))"
 %typemap(in) POINTER "$1 = ($1_ltype)$input;"
+%typemap(freearg) POINTER ""
 %typemap(goargout) POINTER %{
 	if Swig_escape_always_false {
 		Swig_escape_val = $1

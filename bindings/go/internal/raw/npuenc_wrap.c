@@ -285,7 +285,7 @@ long long _wrap_npuenc_last_error_raw_64c614147e92c640(char *_swig_go_0, long lo
   
   result = npuenc_last_error(arg1,arg2);
   _swig_go_result = result; 
-  free(arg1); 
+  
   return _swig_go_result;
 }
 
@@ -299,6 +299,7 @@ int _wrap_npuenc_device_count_raw_64c614147e92c640(uint32_t *_swig_go_0) {
   
   result = (int32_t)npuenc_device_count(arg1);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -314,6 +315,7 @@ int _wrap_npuenc_device_get_raw_64c614147e92c640(int _swig_go_0, npuenc_device_i
   
   result = (int32_t)npuenc_device_get(arg1,arg2);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -329,6 +331,8 @@ int _wrap_npuenc_open_raw_64c614147e92c640(npuenc_open_options *_swig_go_0, npue
   
   result = (int32_t)npuenc_open((struct npuenc_open_options const *)arg1,arg2);
   _swig_go_result = result; 
+  
+  
   return _swig_go_result;
 }
 
@@ -354,6 +358,7 @@ int _wrap_npuenc_ctx_get_info_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, npuen
   
   result = (int32_t)npuenc_ctx_get_info((struct npuenc_ctx const *)arg1,arg2);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -371,7 +376,7 @@ long long _wrap_npuenc_ctx_reason_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, c
   
   result = npuenc_ctx_reason((struct npuenc_ctx const *)arg1,arg2,arg3);
   _swig_go_result = result; 
-  free(arg2); 
+  
   return _swig_go_result;
 }
 
@@ -387,6 +392,7 @@ int _wrap_npuenc_ctx_stats_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, npuenc_s
   
   result = (int32_t)npuenc_ctx_stats((struct npuenc_ctx const *)arg1,arg2);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -416,6 +422,10 @@ int _wrap_npuenc_matmul_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, npuenc_matm
   
   result = (int32_t)npuenc_matmul(arg1,(struct npuenc_matmul_desc const *)arg2,(void const *)arg3,arg4,(void const *)arg5,arg6,arg7,arg8,arg9);
   _swig_go_result = result; 
+  
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -445,6 +455,11 @@ int _wrap_npuenc_weight_create_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, npue
   
   result = (int32_t)npuenc_weight_create(arg1,(struct npuenc_weight_desc const *)arg2,(void const *)arg3,arg4,(void const *)arg5,arg6,(void const *)arg7,arg8,arg9);
   _swig_go_result = result; 
+  
+  
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -480,6 +495,9 @@ int _wrap_npuenc_linear_raw_64c614147e92c640(npuenc_weight *_swig_go_0, npuenc_l
   
   result = (int32_t)npuenc_linear(arg1,(struct npuenc_linear_desc const *)arg2,(void const *)arg3,arg4,arg5,arg6,arg7);
   _swig_go_result = result; 
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -517,6 +535,12 @@ int _wrap_npuenc_attention_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, npuenc_a
   
   result = (int32_t)npuenc_attention(arg1,(struct npuenc_attention_desc const *)arg2,(void const *)arg3,arg4,(void const *)arg5,arg6,(void const *)arg7,arg8,(void const *)arg9,arg10,arg11,arg12,arg13);
   _swig_go_result = result; 
+  
+  
+  
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -532,6 +556,8 @@ int _wrap_npuenc_mel_size_raw_64c614147e92c640(npuenc_mel_desc *_swig_go_0, size
   
   result = (int32_t)npuenc_mel_size((struct npuenc_mel_desc const *)arg1,arg2);
   _swig_go_result = result; 
+  
+  
   return _swig_go_result;
 }
 
@@ -557,6 +583,9 @@ int _wrap_npuenc_mel_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, npuenc_mel_des
   
   result = (int32_t)npuenc_mel(arg1,(struct npuenc_mel_desc const *)arg2,(void const *)arg3,arg4,arg5,arg6,arg7);
   _swig_go_result = result; 
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -576,7 +605,9 @@ int _wrap_npuenc_model_load_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, char *_
   
   result = (int32_t)npuenc_model_load(arg1,(char const *)arg2,(struct npuenc_model_options const *)arg3,arg4);
   _swig_go_result = result; 
-  free(arg2); 
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -598,6 +629,9 @@ int _wrap_npuenc_model_load_memory_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, 
   
   result = (int32_t)npuenc_model_load_memory(arg1,(void const *)arg2,arg3,(struct npuenc_model_options const *)arg4,arg5);
   _swig_go_result = result; 
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -613,6 +647,7 @@ int _wrap_npuenc_model_get_info_raw_64c614147e92c640(npuenc_model *_swig_go_0, n
   
   result = (int32_t)npuenc_model_get_info((struct npuenc_model const *)arg1,arg2);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -640,6 +675,8 @@ int _wrap_npuenc_encode_size_raw_64c614147e92c640(npuenc_model *_swig_go_0, npue
   
   result = (int32_t)npuenc_encode_size((struct npuenc_model const *)arg1,(struct npuenc_encode_desc const *)arg2,arg3);
   _swig_go_result = result; 
+  
+  
   return _swig_go_result;
 }
 
@@ -669,6 +706,10 @@ int _wrap_npuenc_encode_raw_64c614147e92c640(npuenc_model *_swig_go_0, npuenc_en
   
   result = (int32_t)npuenc_encode(arg1,(struct npuenc_encode_desc const *)arg2,(void const *)arg3,arg4,(unsigned int const *)arg5,arg6,arg7,arg8,arg9);
   _swig_go_result = result; 
+  
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -698,6 +739,10 @@ int _wrap_npuenc_encode_submit_raw_64c614147e92c640(npuenc_model *_swig_go_0, np
   
   result = (int32_t)npuenc_encode_submit(arg1,(struct npuenc_encode_desc const *)arg2,(void const *)arg3,arg4,(unsigned int const *)arg5,arg6,arg7,arg8,arg9);
   _swig_go_result = result; 
+  
+  
+  
+  
   return _swig_go_result;
 }
 
@@ -713,6 +758,7 @@ int _wrap_npuenc_run_create_raw_64c614147e92c640(npuenc_ctx *_swig_go_0, npuenc_
   
   result = (int32_t)npuenc_run_create(arg1,arg2);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -755,6 +801,8 @@ int _wrap_npuenc_run_progress_raw_64c614147e92c640(npuenc_run *_swig_go_0, uint3
   
   result = (int32_t)npuenc_run_progress((struct npuenc_run const *)arg1,arg2,arg3);
   _swig_go_result = result; 
+  
+  
   return _swig_go_result;
 }
 
@@ -770,6 +818,7 @@ int _wrap_npuenc_run_stats_raw_64c614147e92c640(npuenc_run *_swig_go_0, npuenc_s
   
   result = (int32_t)npuenc_run_stats((struct npuenc_run const *)arg1,arg2);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -785,6 +834,7 @@ int _wrap_npuenc_run_op_count_raw_64c614147e92c640(npuenc_run *_swig_go_0, uint3
   
   result = (int32_t)npuenc_run_op_count((struct npuenc_run const *)arg1,arg2);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
@@ -802,6 +852,7 @@ int _wrap_npuenc_run_op_get_raw_64c614147e92c640(npuenc_run *_swig_go_0, int _sw
   
   result = (int32_t)npuenc_run_op_get((struct npuenc_run const *)arg1,arg2,arg3);
   _swig_go_result = result; 
+  
   return _swig_go_result;
 }
 
