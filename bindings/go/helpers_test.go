@@ -30,7 +30,7 @@ func open(t testing.TB, options OpenOptions) *Device {
 
 func load(t testing.TB, d *Device, options ModelOptions) *Model {
 	t.Helper()
-	m, err := d.LoadModelBytes(randomModel(), options)
+	m, err := d.LoadModelBytes(RandomModel(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,14 +50,14 @@ func expect(t testing.TB, err error, status Status, words string) {
 	}
 }
 
-// What randomModel makes: modelCtx states in a window, of which each is modelState wide.
+// What RandomModel makes: modelCtx states in a window, of which each is modelState wide.
 const (
 	modelCtx   = 50
 	modelState = 64
 )
 
-// randomModel is a Whisper-shaped model of random weights as a .safetensors file.
-func randomModel() []byte {
+// RandomModel, which the examples use too, is a Whisper-shaped model of random weights as a .safetensors file.
+func RandomModel() []byte {
 	type tensor struct {
 		name  string
 		shape []int

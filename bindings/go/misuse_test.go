@@ -218,7 +218,7 @@ func TestWrongArguments(t *testing.T) {
 	expect(t, err, ErrBadModel, "")
 	_, err = d.LoadModelBytes(nil, ModelOptions{})
 	expect(t, err, ErrBadModel, "empty")
-	_, err = d.LoadModelBytes(randomModel(), ModelOptions{Linear: DeviceNPU})
+	_, err = d.LoadModelBytes(RandomModel(), ModelOptions{Linear: DeviceNPU})
 	expect(t, err, ErrUnsupported, "")
 	if !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("%v is no errors.ErrUnsupported", err)
@@ -471,7 +471,7 @@ func TestForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.LoadModelBytes(randomModel(), ModelOptions{}); err != nil {
+		if _, err := d.LoadModelBytes(RandomModel(), ModelOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Command bench prints what calls cost through the safe layer, in nanoseconds: the least of batches.
+// Command bench prints what calls cost through the safe layer: a line for each, its name and the
+// nanoseconds of the fastest batch.
 package main
 
 import (
@@ -37,14 +38,21 @@ func check(err error) {
 }
 
 func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: bench MODEL")
+		os.Exit(2)
+	}
 	device, err := npuenc.Open(npuenc.OpenOptions{Type: npuenc.DeviceCPU, Threads: 1})
 	check(err)
 	defer device.Close()
+	model, err := device.LoadModel(os.Args[1], npuenc.ModelOptions{})
+	check(err)
+	defer model.Close()
 	ctx := context.Background()
 	a, b, c := []float32{2}, []float32{3}, []float32{0}
 	measure("bare", func() { npuenc.Version() })
 	measure("size", func() {
-		_, err := npuenc.MelLen(npuenc.MelOptions{})
+		_, err := model.StatesLen(npuenc.EncodeOptions{PerItem: 16000})
 		check(err)
 	})
 	measure("matmul", func() {
