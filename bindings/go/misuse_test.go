@@ -296,7 +296,16 @@ func TestCanceled(t *testing.T) {
 		t.Errorf("canceled after %d of %d steps, %v", done, total, err)
 	}
 
-	time.AfterFunc(20*time.Millisecond, func() { o.Run.Cancel() })
+	if o.Run, err = d.NewRun(); err != nil {
+		t.Fatal(err)
+	}
+	defer o.Run.Close()
+	go func() {
+		for total := 0; total == 0; { // until it is in flight
+			_, total, _ = o.Run.Progress()
+		}
+		o.Run.Cancel()
+	}()
 	err = EncodeInto(background, m, input, states, o)
 	expect(t, err, ErrCanceled, "")
 	if errors.Is(err, context.Canceled) {
