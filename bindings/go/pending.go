@@ -45,12 +45,8 @@ func Submit[Sample float32 | int16, State float32 | BF16 | F16](ctx context.Cont
 	if err != nil {
 		return nil, err
 	}
-	if len(input) > 0 {
-		s.pins.Pin(&input[0])
-	}
-	if len(states) > 0 {
-		s.pins.Pin(&states[0])
-	}
+	pin(&s.pins, input)
+	pin(&s.pins, states)
 	err = m.device.waiting.submit(s, func() int32 {
 		return raw.Npuenc_encode_submit(m.handle.word, &desc, first(input), size(input),
 			lengths(options), uint64(len(options.Lengths)), first(states), size(states), s.word)
@@ -62,6 +58,15 @@ func Submit[Sample float32 | int16, State float32 | BF16 | F16](ctx context.Cont
 	p := &Pending{s}
 	runtime.SetFinalizer(p, (*Pending).finalize)
 	return p, nil
+}
+
+// pin keeps a buffer where it is. Memory that is not Go's stays anyway; Go 1.21 panics at it, newer ones
+// take no notice.
+func pin[T any](pins *runtime.Pinner, buffer []T) {
+	defer func() { _ = recover() }()
+	if len(buffer) > 0 {
+		pins.Pin(&buffer[0])
+	}
 }
 
 func (p *Pending) finalize() { p.work.cancel() }
