@@ -345,6 +345,25 @@ func TestCanceledAtAnyMoment(t *testing.T) {
 	})
 }
 
+// When a call has returned, the end of its context does not touch the run any more.
+func TestNothingIsCanceledAfterwards(t *testing.T) {
+	d := open(t, OpenOptions{Threads: 1})
+	m := load(t, d, ModelOptions{})
+	run, err := d.NewRun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	ended, cancel := context.WithCancel(background)
+	cancel()
+	for i := 0; i < 300; i++ {
+		cancelAtEnd(ended, run.handle.word)()
+		if _, err := m.Encode(background, tone(160), EncodeOptions{Run: run}); err != nil {
+			t.Fatal("the next call:", err)
+		}
+	}
+}
+
 func TestRunIsBusy(t *testing.T) {
 	d := open(t, OpenOptions{Threads: 1})
 	m := load(t, d, ModelOptions{})
