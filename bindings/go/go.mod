@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+module npuenc
+
+go 1.21
