@@ -21,11 +21,11 @@ namespace NpuEnc
             LogSink log = options.Log == null ? null : new LogSink(options.Log);
             npuenc_open_options raw = options.Raw(log);
             Failure.Check(npuenc.npuenc_open(ref raw, out handle));
-            handle.Keep(log);
+            handle.Log = log;
         }
 
         internal CtxHandle Handle =>
-            handle.IsClosed ? throw new ObjectDisposedException(nameof(Context)) : handle;
+            handle.IsDisposed ? throw new ObjectDisposedException(nameof(Context)) : handle;
 
         internal SubmissionQueue Submissions { get; } = new SubmissionQueue();
 
@@ -93,7 +93,7 @@ namespace NpuEnc
                 Failure.Check(npuenc.npuenc_weight_create(
                     context, ref desc, dataPin.Pointer, dataPin.Bytes, scalesPin.Pointer, scalesPin.Bytes,
                     biasPin.Pointer, biasPin.Bytes, out WeightHandle weight));
-                weight.Keep(context.Log);
+                weight.Hold(context);
                 return new Weight(this, weight);
             }
         }
@@ -166,7 +166,8 @@ namespace NpuEnc
             fixed (byte* text = Utf8.Encode(path))
             {
                 Failure.Check(npuenc.npuenc_model_load(context, (IntPtr)text, ref raw, out ModelHandle model));
-                return new Model(this, Kept(model, context));
+                model.Hold(context);
+                return new Model(this, model);
             }
         }
 
@@ -179,14 +180,9 @@ namespace NpuEnc
             {
                 Failure.Check(npuenc.npuenc_model_load_memory(context, pin.Pointer, pin.Bytes, ref raw,
                                                               out ModelHandle model));
-                return new Model(this, Kept(model, context));
+                model.Hold(context);
+                return new Model(this, model);
             }
-        }
-
-        private static ModelHandle Kept(ModelHandle model, CtxHandle context)
-        {
-            model.Keep(context.Log);
-            return model;
         }
 
         internal static void NotNull(object value, string name)
@@ -196,8 +192,8 @@ namespace NpuEnc
         }
 
         /// <summary>
-        /// Frees the device when no call uses it any more and all that was made from it has been freed
-        /// too. Waits for encodes that were submitted.
+        /// Does not wait: the device is freed when no call uses it any more and all that was made from
+        /// it has been freed too.
         /// </summary>
         public void Dispose()
         {
@@ -218,7 +214,7 @@ namespace NpuEnc
         }
 
         private WeightHandle Handle =>
-            handle.IsClosed ? throw new ObjectDisposedException(nameof(Weight)) : handle;
+            handle.IsDisposed ? throw new ObjectDisposedException(nameof(Weight)) : handle;
 
         /// <summary>y = x W^T + bias.</summary>
         public void Linear(LinearOptions options, BufferView x, BufferView y, Run run = null,

@@ -9,19 +9,14 @@ namespace NpuEnc
     /// it is freed once: when it has been disposed of, or is garbage, and no call uses it any more.
     internal abstract class Handle : SafeHandle
     {
-        // The library may send messages to the log as long as any handle of the context lives.
-        private LogSink log;
+        private volatile bool isDisposed;
 
         protected Handle(bool owns) : base(IntPtr.Zero, owns) { }
 
+        /// From then on new calls are refused. IsClosed says so only when those in flight have ended.
+        internal bool IsDisposed => isDisposed;
+
         public override bool IsInvalid => handle == IntPtr.Zero;
-
-        internal LogSink Log => log;
-
-        internal void Keep(LogSink sink)
-        {
-            log = sink;
-        }
 
         protected override bool ReleaseHandle()
         {
@@ -29,7 +24,13 @@ namespace NpuEnc
             return true;
         }
 
-        // Passes the pointer in a handle that does not own it, as this one is closed already.
+        protected override void Dispose(bool disposing)
+        {
+            isDisposed = true;
+            base.Dispose(disposing);
+        }
+
+        /// Passes the pointer in a handle that does not own it, as this one is closed already.
         protected abstract void Free();
     }
 
@@ -42,13 +43,48 @@ namespace NpuEnc
             SetHandle(borrowed);
         }
 
+        /// Messages come for as long as there is a handle of the context.
+        internal LogSink Log { private get; set; }
+
         protected override void Free()
         {
             npuenc.npuenc_close(new CtxHandle(handle));
         }
     }
 
-    internal sealed class ModelHandle : Handle
+    /// What was made from a context holds that one's handle: closing waits for all calls of the
+    /// context, so it is done last, when there are none.
+    internal abstract class PartHandle : Handle
+    {
+        private CtxHandle context;
+
+        protected PartHandle(bool owns) : base(owns) { }
+
+        /// To be called once, when the part has been made.
+        internal void Hold(CtxHandle context)
+        {
+            bool held = false;
+            try
+            {
+                context.DangerousAddRef(ref held);
+                this.context = context;
+            }
+            catch (ObjectDisposedException) // meanwhile
+            {
+                Dispose();
+                throw;
+            }
+        }
+
+        protected override bool ReleaseHandle()
+        {
+            Free();
+            context?.DangerousRelease();
+            return true;
+        }
+    }
+
+    internal sealed class ModelHandle : PartHandle
     {
         public ModelHandle() : base(true) { }
 
@@ -63,7 +99,7 @@ namespace NpuEnc
         }
     }
 
-    internal sealed class WeightHandle : Handle
+    internal sealed class WeightHandle : PartHandle
     {
         public WeightHandle() : base(true) { }
 
@@ -78,7 +114,7 @@ namespace NpuEnc
         }
     }
 
-    internal sealed class RunHandle : Handle
+    internal sealed class RunHandle : PartHandle
     {
         /// NULL, for a call without a run: a null reference may not be passed as a SafeHandle.
         internal static readonly RunHandle None = new RunHandle();
@@ -93,7 +129,7 @@ namespace NpuEnc
         internal static RunHandle Create(CtxHandle context)
         {
             Failure.Check(npuenc.npuenc_run_create(context, out RunHandle run));
-            run.Keep(context.Log);
+            run.Hold(context);
             return run;
         }
 

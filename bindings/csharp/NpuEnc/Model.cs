@@ -23,7 +23,7 @@ namespace NpuEnc
         internal Context Context { get; }
 
         internal ModelHandle Handle =>
-            handle.IsClosed ? throw new ObjectDisposedException(nameof(Model)) : handle;
+            handle.IsDisposed ? throw new ObjectDisposedException(nameof(Model)) : handle;
 
         public ModelInfo Info => ModelInfo.Get(Handle);
 

@@ -20,7 +20,7 @@ namespace NpuEnc
             this.handle = handle;
         }
 
-        internal RunHandle Handle => handle.IsClosed ? throw new ObjectDisposedException(nameof(Run)) : handle;
+        internal RunHandle Handle => handle.IsDisposed ? throw new ObjectDisposedException(nameof(Run)) : handle;
 
         /// <summary>
         /// Waits until the call has ended and throws what it failed with. Without a call in flight it

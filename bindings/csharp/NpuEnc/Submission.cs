@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 using System;
-using System.Collections.Generic;
+using System.Collections.Concurrent;
 using System.Threading;
 using System.Threading.Tasks;
 using NpuEnc.Raw;
@@ -110,13 +110,14 @@ namespace NpuEnc
     /// the order of submission. The thread is there while there is something to wait for.
     internal sealed class SubmissionQueue
     {
-        private readonly Queue<Action> waits = new Queue<Action>();
+        private readonly object gate = new object(); // submits in the order of the queue
+        private readonly ConcurrentQueue<Action> waits = new ConcurrentQueue<Action>();
         private bool hasThread;
 
         internal Task<T> Add<T>(Func<Submission> submit, T result)
         {
             var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-            lock (waits)
+            lock (gate)
             {
                 // Before the work begins, which nobody would wait for without a thread.
                 if (!hasThread)
@@ -133,12 +134,11 @@ namespace NpuEnc
             for (;;)
             {
                 Action wait;
-                lock (waits)
+                lock (gate)
                 {
-                    hasThread = waits.Count > 0;
+                    hasThread = waits.TryDequeue(out wait);
                     if (!hasThread)
                         return;
-                    wait = waits.Dequeue();
                 }
                 wait();
             }
