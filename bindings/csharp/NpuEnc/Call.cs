@@ -24,7 +24,7 @@ namespace NpuEnc
             if (!token.CanBeCanceled)
                 return;
             if (run == null)
-                Run = owned = RunHandle.Create(context.Handle);
+                Run = owned = RunHandle.Create(context.HandleOfParts);
             cancellation = new Cancellation(Run, token);
         }
 

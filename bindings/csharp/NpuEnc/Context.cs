@@ -27,6 +27,9 @@ namespace NpuEnc
         internal CtxHandle Handle =>
             handle.IsDisposed ? throw new ObjectDisposedException(nameof(Context)) : handle;
 
+        /// For what was made from the context and outlives it.
+        internal CtxHandle HandleOfParts => handle;
+
         internal SubmissionQueue Submissions { get; } = new SubmissionQueue();
 
         public ContextInfo Info => ContextInfo.Get(Handle);

@@ -32,7 +32,7 @@ namespace NpuEnc
             npuenc_encode_desc desc = Model.Describe(options, inputView, outputView);
             int[] lengths = options.Lengths;
             if (run == null)
-                owned = RunHandle.Create(model.Context.Handle);
+                owned = RunHandle.Create(model.Context.HandleOfParts);
             this.run = owned ?? run.Handle;
             try
             {

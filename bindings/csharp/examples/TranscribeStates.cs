@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // TranscribeStates MODEL SPEECH.wav STATES.npy: the encoder's states of a recording, the same bytes as
-// `npuenc encode --model MODEL SPEECH.wav --output STATES.npy` writes. Ctrl-C ends it with status 130.
+// `npuenc encode --model MODEL SPEECH.wav --output STATES.npy` writes. Ctrl-C ends it with status 130 and
+// no file.
 using System;
+using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Text;
@@ -31,7 +33,7 @@ internal static class TranscribeStates
             }
             catch (OperationCanceledException)
             {
-                Console.Error.WriteLine("TranscribeStates: interrupted");
+                Console.Error.WriteLine("\nTranscribeStates: interrupted");
                 return 130;
             }
             catch (Exception problem) when (problem is NpuEncException || problem is IOException
@@ -48,26 +50,22 @@ internal static class TranscribeStates
         short[] pcm = ReadWav(wavPath);
         using (var context = new Context())
         using (var model = context.LoadModel(modelPath))
-        using (var output = new NpyFile(npyPath))
         {
-            Console.WriteLine("device  " + context.Info.DeviceType + ": " + context.Info.DeviceName);
+            ContextInfo device = context.Info;
+            Console.WriteLine("device  {0}: {1}, {2}", device.DeviceType, device.DeviceName, device.Isa);
             ModelInfo info = model.Info;
-            int window = 320 * info.States;
+            int window = 320 * info.States; // samples
             int windows = (pcm.Length + window - 1) / window;
-            var states = new float[info.States * info.Width];
-            output.WriteHeader(windows, info.States, info.Width);
-            var time = new Stopwatch();
+            var states = new List<float[]>(windows);
+            var time = Stopwatch.StartNew();
             for (int i = 0; i < windows; ++i)
             {
                 var speech = new ArraySegment<short>(pcm, i * window, Math.Min(window, pcm.Length - i * window));
-                time.Start();
-                model.EncodeInto(speech, states, progress: new Bar(i, windows), token: token);
-                time.Stop();
-                output.Write(states);
+                states.Add(model.Encode(speech, progress: new Bar(i, windows), token: token));
             }
-            token.ThrowIfCancellationRequested();
-            output.Commit();
             double seconds = time.Elapsed.TotalSeconds;
+            token.ThrowIfCancellationRequested();
+            WriteNpy(npyPath, states, info.States, info.Width);
             Console.WriteLine("time    {0:F3} s, {1:F1} times real time", seconds, pcm.Length / 16000.0 / seconds);
         }
     }
@@ -142,50 +140,36 @@ internal static class TranscribeStates
         return samples;
     }
 
-    /// Appears under its name only when it is whole.
-    private sealed class NpyFile : IDisposable
+    /// The file appears under its name only when it is whole.
+    private static void WriteNpy(string path, List<float[]> items, int rows, int columns)
     {
-        private readonly string path, temporary;
-        private readonly FileStream file;
-
-        internal NpyFile(string path)
+        string temporary = path + "." + Process.GetCurrentProcess().Id + ".part";
+        try
         {
-            this.path = path;
-            temporary = path + "." + Process.GetCurrentProcess().Id + ".part";
-            file = new FileStream(temporary, FileMode.CreateNew);
-        }
-
-        internal void WriteHeader(int items, int rows, int columns)
-        {
-            const int size = 192;
-            string text = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + items + ", " + rows + ", "
-                + columns + "), }";
-            byte[] header = Encoding.ASCII.GetBytes("?NUMPY\x01\0??" + text.PadRight(size - 11) + "\n");
-            header[0] = 0x93;
-            header[8] = size - 10;
-            header[9] = 0;
-            file.Write(header, 0, size);
-        }
-
-        internal void Write(float[] item)
-        {
-            var bytes = new byte[sizeof(float) * item.Length];
-            Buffer.BlockCopy(item, 0, bytes, 0, bytes.Length);
-            file.Write(bytes, 0, bytes.Length);
-        }
-
-        internal void Commit()
-        {
-            file.Dispose();
+            using (var file = new FileStream(temporary, FileMode.CreateNew))
+            {
+                const int size = 192;
+                string text = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + items.Count + ", " + rows
+                    + ", " + columns + "), }";
+                byte[] header = Encoding.ASCII.GetBytes("?NUMPY\x1\0??" + text.PadRight(size - 11) + "\n");
+                header[0] = 0x93;
+                header[8] = size - 10; // what follows, in two bytes
+                header[9] = 0;
+                file.Write(header, 0, size);
+                var bytes = new byte[sizeof(float) * rows * columns];
+                foreach (float[] item in items)
+                {
+                    Buffer.BlockCopy(item, 0, bytes, 0, bytes.Length);
+                    file.Write(bytes, 0, bytes.Length);
+                }
+            }
             if (File.Exists(path))
                 File.Replace(temporary, path, null);
             else
                 File.Move(temporary, path);
         }
-
-        public void Dispose()
+        finally
         {
-            file.Dispose();
             File.Delete(temporary); // does nothing when it is not there
         }
     }
