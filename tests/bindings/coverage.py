@@ -44,10 +44,11 @@ def class_name(struct):
 
 
 class Language:
-    """Where a safe layer is and how it writes the names of the raw layer."""
+    """Where a safe layer is and how it writes the names of the raw layer: {1} begins with a capital,
+    {2} is that of a class, and a field that is a word of the language has an underscore after it."""
 
     def __init__(self, directory, pattern, without=(), strip=without_c_comments,
-                 function="{0}", struct=r"{0}", setter=r"{0}", getter=r"{0}"):
+                 function="{0}", struct="{0}", setter="{0}_?", getter="{0}_?"):
         self.directory, self.pattern, self.without = directory, pattern, without
         self.strip = strip
         self.forms = {"function": function, "struct": struct, "setter": setter, "getter": getter}
@@ -59,7 +60,7 @@ class Language:
                 yield self.strip(path.read_text("utf-8"))
 
     def word(self, form, name):
-        """The regular expression of a name as a whole word. Rust writes r#type."""
+        """The regular expression of a name as a whole word."""
         form = self.forms[form].replace("{0}", name).replace("{1}", capital(name)) \
             .replace("{2}", class_name(name))
         return re.compile(rf"(?<![\w]){form}(?!\w)")
@@ -67,7 +68,7 @@ class Language:
 
 LANGUAGES = {
     "go": Language("go", "*.go", without=[r".*_test\.go"], function=r"raw\.{1}",
-                   struct=r"(?:raw\.)?(?:New|Swigcptr)?{1}", setter="Set{1}", getter="Get{1}"),
+                   struct=r"raw\.{1}", setter="{1}", getter="{1}"),
     "rust": Language("rust/npuenc/src", "**/*.rs", function="sys::{0}"),
     "csharp": Language("csharp", "**/*.cs", function=r"npuenc\.{0}",
                        without=["raw", "native", "(?i:tests?|examples?|bench|obj|bin)"]),
