@@ -80,11 +80,11 @@ namespace NpuEnc
         /// Neither an array nor memory.
         internal bool IsNull => array == null && pointer == IntPtr.Zero;
 
-        /// Whether it is an array of this type, and not memory, which may hold anything. Not `is`,
-        /// to which short[] and ushort[] are the same.
-        internal bool IsArrayOf(Type element)
+        /// Whether it is an array of this type, float[] say, and not memory, which may hold anything.
+        /// Not `is`, to which short[] and ushort[] are the same.
+        internal bool Is(Type arrayType)
         {
-            return array != null && array.GetType().GetElementType() == element;
+            return array != null && array.GetType() == arrayType;
         }
 
         /// What the caller said of the type, or else what the array says. ushort[] says nothing but
@@ -92,10 +92,10 @@ namespace NpuEnc
         internal DataType TypeOr(DataType given, string name, DataType ofUShort = DataType.OfArray)
         {
             DataType type = given != DataType.OfArray ? given
-                : IsArrayOf(typeof(float)) ? DataType.F32
-                : IsArrayOf(typeof(sbyte)) ? DataType.S8
-                : IsArrayOf(typeof(int)) ? DataType.S32
-                : IsArrayOf(typeof(ushort)) ? ofUShort
+                : Is(typeof(float[])) ? DataType.F32
+                : Is(typeof(sbyte[])) ? DataType.S8
+                : Is(typeof(int[])) ? DataType.S32
+                : Is(typeof(ushort[])) ? ofUShort
                 : DataType.OfArray;
             if (type == DataType.OfArray && !IsNull)
                 throw new ArgumentException("the options have to say of what type its elements are", name);
@@ -105,39 +105,39 @@ namespace NpuEnc
         /// A buffer that has to be there.
         internal Pin Pin(DataType type, string name)
         {
-            return Pin(ElementOf(type), name);
+            return Pin(ArrayOf(type), name);
         }
 
-        /// element: null for any.
-        internal Pin Pin(Type element, string name)
+        /// arrayType: null for any.
+        internal Pin Pin(Type arrayType, string name)
         {
             if (IsNull)
                 throw new ArgumentNullException(name);
-            return PinOptional(element, name);
+            return PinOptional(arrayType, name);
         }
 
         /// A buffer that may be left out.
-        internal Pin PinOptional(Type element, string name)
+        internal Pin PinOptional(Type arrayType, string name)
         {
-            if (element != null && array != null && !IsArrayOf(element) && !IsArrayOf(typeof(byte)))
+            if (arrayType != null && array != null && !Is(arrayType) && !Is(typeof(byte[])))
                 throw new ArgumentException(
-                    array.GetType().Name + " instead of " + element.Name + "[]", name);
+                    array.GetType().Name + " instead of " + arrayType.Name, name);
             return new Pin(array, offset, pointer, bytes);
         }
 
-        private static Type ElementOf(DataType type)
+        private static Type ArrayOf(DataType type)
         {
             switch (type)
             {
                 case DataType.F32:
-                    return typeof(float);
+                    return typeof(float[]);
                 case DataType.BF16:
                 case DataType.F16:
-                    return typeof(ushort);
+                    return typeof(ushort[]);
                 case DataType.S8:
-                    return typeof(sbyte);
+                    return typeof(sbyte[]);
                 case DataType.S32:
-                    return typeof(int);
+                    return typeof(int[]);
                 default:
                     return null; // the library refuses it
             }

@@ -25,7 +25,15 @@ namespace NpuEnc
                 return;
             if (run == null)
                 Run = owned = RunHandle.Create(context.HandleOfParts);
-            cancellation = new Cancellation(Run, token);
+            try
+            {
+                cancellation = new Cancellation(Run, token);
+            }
+            catch (ObjectDisposedException) // the token's source
+            {
+                owned?.Dispose();
+                throw;
+            }
         }
 
         internal RunHandle Run { get; }
@@ -67,7 +75,15 @@ namespace NpuEnc
             run.DangerousAddRef(ref held);
             this.run = run;
             borrowed = run.Borrow();
-            registration = token.Register(Cancel);
+            try
+            {
+                registration = token.Register(Cancel);
+            }
+            catch (ObjectDisposedException) // the token's source
+            {
+                run.DangerousRelease();
+                throw;
+            }
         }
 
         private void Cancel()

@@ -89,8 +89,8 @@ namespace NpuEnc
             DataType type = data.TypeOr(options.Type, nameof(data));
             npuenc_weight_desc desc = options.Raw(type);
             using (Pin dataPin = data.Pin(type, nameof(data)))
-            using (Pin scalesPin = scales.PinOptional(typeof(float), nameof(scales)))
-            using (Pin biasPin = bias.PinOptional(typeof(float), nameof(bias)))
+            using (Pin scalesPin = scales.PinOptional(typeof(float[]), nameof(scales)))
+            using (Pin biasPin = bias.PinOptional(typeof(float[]), nameof(bias)))
             {
                 CtxHandle context = Handle;
                 Failure.Check(npuenc.npuenc_weight_create(
@@ -112,11 +112,11 @@ namespace NpuEnc
             NotNull(options, nameof(options));
             DataType type = q.TypeOr(options.Type, nameof(q), DataType.BF16);
             npuenc_attention_desc desc = options.Raw(type);
-            Type maskElement = options.Mask == Mask.KeyLengths ? typeof(int) : typeof(float);
+            Type maskType = options.Mask == Mask.KeyLengths ? typeof(int[]) : typeof(float[]);
             using (Pin qPin = q.Pin(type, nameof(q)))
             using (Pin kPin = k.Pin(type, nameof(k)))
             using (Pin vPin = v.Pin(type, nameof(v)))
-            using (Pin maskPin = mask.PinOptional(maskElement, nameof(mask)))
+            using (Pin maskPin = mask.PinOptional(maskType, nameof(mask)))
             using (Pin outputPin = output.Pin(type, nameof(output)))
             using (var call = new Call(this, run, token))
                 call.Check(npuenc.npuenc_attention(
@@ -148,7 +148,7 @@ namespace NpuEnc
             options = options ?? new MelOptions();
             Input input = Model.InputOf(options.Input, pcm);
             npuenc_mel_desc desc = options.Raw(input);
-            using (Pin pcmPin = pcm.Pin(Model.ElementOf(input), nameof(pcm)))
+            using (Pin pcmPin = pcm.Pin(Model.ArrayOf(input), nameof(pcm)))
             using (Pin outputPin = output.Pin(DataType.F32, nameof(output)))
             using (var call = new Call(this, run, token))
                 call.Check(npuenc.npuenc_mel(Handle, ref desc, pcmPin.Pointer, pcmPin.Bytes,
@@ -179,7 +179,7 @@ namespace NpuEnc
         {
             npuenc_model_options raw = (options ?? new ModelOptions()).Raw();
             CtxHandle context = Handle;
-            using (Pin pin = data.Pin(typeof(byte), nameof(data)))
+            using (Pin pin = data.Pin(typeof(byte[]), nameof(data)))
             {
                 Failure.Check(npuenc.npuenc_model_load_memory(context, pin.Pointer, pin.Bytes, ref raw,
                                                               out ModelHandle model));

@@ -117,7 +117,7 @@ namespace NpuEnc
             npuenc_encode_desc desc = options.Raw(InputOf(options.Input, input));
             if (options.OutputType == DataType.OfArray)
             {
-                if (output.IsArrayOf(typeof(ushort)))
+                if (output.Is(typeof(ushort[])))
                     throw new ArgumentException("the options have to say whether ushort[] is for BF16 or F16",
                                                 nameof(output));
                 desc.output_type = (int)DataType.F32;
@@ -127,17 +127,17 @@ namespace NpuEnc
 
         internal static Input InputOf(Input? given, BufferView input)
         {
-            return given ?? (input.IsArrayOf(typeof(short)) ? Input.PcmS16 : Input.PcmF32);
+            return given ?? (input.Is(typeof(short[])) ? Input.PcmS16 : Input.PcmF32);
         }
 
-        internal static Type ElementOf(Input input)
+        internal static Type ArrayOf(Input input)
         {
-            return input == Input.PcmS16 ? typeof(short) : typeof(float);
+            return input == Input.PcmS16 ? typeof(short[]) : typeof(float[]);
         }
 
         internal static Pin PinInput(BufferView input, npuenc_encode_desc desc)
         {
-            return input.Pin(ElementOf((Input)desc.input), nameof(input));
+            return input.Pin(ArrayOf((Input)desc.input), nameof(input));
         }
 
         internal static Pin PinOutput(BufferView output, npuenc_encode_desc desc)

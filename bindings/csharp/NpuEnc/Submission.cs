@@ -38,6 +38,8 @@ namespace NpuEnc
             {
                 this.run.DangerousAddRef(ref held);
                 borrowed = this.run.Borrow();
+                if (token.CanBeCanceled)
+                    cancellation = new Cancellation(borrowed, token);
                 input = Model.PinInput(inputView, desc);
                 output = Model.PinOutput(outputView, desc);
                 fixed (int* lengthsPointer = lengths)
@@ -50,8 +52,6 @@ namespace NpuEnc
                 Release();
                 throw;
             }
-            if (token.CanBeCanceled)
-                cancellation = new Cancellation(borrowed, token);
         }
 
         /// Waits until it has ended, and throws what it failed with.

@@ -6,7 +6,7 @@ using NpuEnc;
 
 internal static class Bench
 {
-    private const int Batches = 25, CallsPerBatch = 20000;
+    private const int Batches = 50, CallsPerBatch = 10000;
 
     private static int sink; // so that no call can be left out
 

@@ -185,6 +185,16 @@ internal static class Misuse
             Expect.Throws<OperationCanceledException>(() => Setting.Model.Encode(pcm, token: source.Token), "canceled before");
             Expect.True(Setting.Model.EncodeAsync(pcm, token: source.Token).IsCanceled, "task of a canceled token");
         }
+        CancellationToken orphan;
+        using (var source = new CancellationTokenSource())
+            orphan = source.Token;
+        try
+        {
+            Setting.Model.EncodeAsync(pcm, token: orphan).Wait(); // the runtime's choice whether this is an error
+        }
+        catch (ObjectDisposedException)
+        {
+        }
         Setting.Model.Encode(new float[100]); // the model goes on
     }
 

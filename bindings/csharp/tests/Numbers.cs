@@ -410,6 +410,12 @@ internal static class Numbers
     {
         int length = 160 * frames;
         var power = new double[bins, frames];
+        double[] cosines = new double[400], sines = new double[400];
+        for (int i = 0; i < 400; ++i)
+        {
+            cosines[i] = Math.Cos(2 * Math.PI * i / 400);
+            sines[i] = Math.Sin(2 * Math.PI * i / 400);
+        }
         for (int frame = 0; frame < frames; ++frame)
         {
             var windowed = new double[400];
@@ -417,16 +423,15 @@ internal static class Numbers
             {
                 int at = Math.Abs(160 * frame + i - 200);
                 at = at >= length ? 2 * (length - 1) - at : at;
-                windowed[i] = (at < samples ? pcm(at) : 0) * (0.5 - 0.5 * Math.Cos(2 * Math.PI * i / 400));
+                windowed[i] = (at < samples ? pcm(at) : 0) * (0.5 - 0.5 * cosines[i]);
             }
             for (int bin = 0; bin < bins; ++bin)
             {
                 double real = 0, imaginary = 0;
                 for (int i = 0; i < 400; ++i)
                 {
-                    double angle = 2 * Math.PI * (bin * i % 400) / 400;
-                    real += windowed[i] * Math.Cos(angle);
-                    imaginary -= windowed[i] * Math.Sin(angle);
+                    real += windowed[i] * cosines[bin * i % 400];
+                    imaginary -= windowed[i] * sines[bin * i % 400];
                 }
                 power[bin, frame] = real * real + imaginary * imaginary;
             }
