@@ -13,7 +13,7 @@ from .arrays import (BF16, F32, S8, S16, S32, Array, Buffer, as_array, counts, d
 from .calls import perform
 from .errors import check
 from .handle import Handle, Owner
-from .info import ContextInfo, Stats, read
+from .info import ContextInfo, Stats, ask
 from .library import mel_size
 from .log import Handler, level_of_logger, to_logger
 from .run import Run
@@ -49,9 +49,7 @@ class Context(Owner):
         self._handle = Handle(pointer, _raw.npuenc_close, handler)
 
     def info(self) -> ContextInfo:
-        info = _raw.npuenc_ctx_info()
-        check(_raw.npuenc_ctx_get_info(self._opened().pointer, info))
-        return read(ContextInfo, info)
+        return ask(ContextInfo, _raw.npuenc_ctx_get_info, self._opened())
 
     def reason(self) -> str:
         """Why the context runs on the device that it runs on; empty when there is nothing to
@@ -66,9 +64,7 @@ class Context(Owner):
 
     def stats(self) -> Stats:
         """Sums over all calls that have ended."""
-        stats = _raw.npuenc_stats()
-        check(_raw.npuenc_ctx_stats(self._opened().pointer, stats))
-        return read(Stats, stats)
+        return ask(Stats, _raw.npuenc_ctx_stats, self._opened())
 
     def matmul(self, a: Buffer, b: Buffer, *, out: Optional[Array] = None,
                out_type: Optional[npt.DTypeLike] = None, scale: float = 0.0, zero_point: int = 0,

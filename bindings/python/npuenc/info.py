@@ -2,8 +2,11 @@
 """The header's output structs, field by field; include/npuenc/npuenc.h says what each means."""
 
 import dataclasses
-from typing import Any, TypeVar, Union
+from typing import Any, Callable, ClassVar, TypeVar, Union
 
+from . import _raw
+from .errors import check
+from .handle import Handle
 from .values import DeviceType, Precision, Status, known
 
 Device = Union[DeviceType, int]
@@ -13,6 +16,7 @@ Precise = Union[Precision, int]
 @dataclasses.dataclass(frozen=True)
 class DeviceInfo:
     """A device that the system shows, usable or not."""
+    _struct: ClassVar[Any] = _raw.npuenc_device_info
     device_type: Device
     index: int
     """Among the devices of its type."""
@@ -33,6 +37,7 @@ class DeviceInfo:
 
 @dataclasses.dataclass(frozen=True)
 class ContextInfo:
+    _struct: ClassVar[Any] = _raw.npuenc_ctx_info
     device_type: Device
     """The device that runs, never AUTO."""
     device_index: int
@@ -46,6 +51,7 @@ class ContextInfo:
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
+    _struct: ClassVar[Any] = _raw.npuenc_model_info
     n_mels: int
     n_ctx: int
     """States of a full window."""
@@ -71,6 +77,7 @@ class ModelInfo:
 @dataclasses.dataclass(frozen=True)
 class Stats:
     """What a call took, or all calls of a context; times in nanoseconds of wall clock."""
+    _struct: ClassVar[Any] = _raw.npuenc_stats
     n_calls: int
     wall_ns: int
     queue_ns: int
@@ -91,6 +98,7 @@ class Stats:
 @dataclasses.dataclass(frozen=True)
 class OpInfo:
     """One operator of a run's last call."""
+    _struct: ClassVar[Any] = _raw.npuenc_op_info
     device_type: Device
     precision: Precise
     layer: int
@@ -116,7 +124,14 @@ _KINDS: dict[str, Any] = {
 Info = TypeVar("Info", DeviceInfo, ContextInfo, ModelInfo, Stats, OpInfo)
 
 
-def read(kind: type[Info], struct: Any) -> Info:
+def ask(kind: type[Info], function: Callable[..., int], handle: Handle, *arguments: int) -> Info:
+    """What function(handle, *arguments, struct) writes into the struct of that kind."""
+    struct = kind._struct()
+    check(function(handle.pointer, *arguments, struct))
+    return taken(kind, struct)
+
+
+def taken(kind: type[Info], struct: Any) -> Info:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         value = getattr(struct, field.name)

@@ -3,7 +3,7 @@
 
 from . import _raw
 from .errors import check
-from .info import DeviceInfo, read
+from .info import DeviceInfo, taken
 
 
 def version() -> int:
@@ -22,12 +22,13 @@ def devices() -> list[DeviceInfo]:
     """The CPU, then every NPU that the system shows, usable or not."""
     status, count = _raw.npuenc_device_count()
     check(status)
-    found = []
-    for i in range(count):
-        info = _raw.npuenc_device_info()
-        check(_raw.npuenc_device_get(i, info))
-        found.append(read(DeviceInfo, info))
-    return found
+    return [_device(i) for i in range(count)]
+
+
+def _device(i: int) -> DeviceInfo:
+    info = _raw.npuenc_device_info()
+    check(_raw.npuenc_device_get(i, info))
+    return taken(DeviceInfo, info)
 
 
 def mel_size(n_mels: int = 0, n_frames: int = 0) -> int:

@@ -16,7 +16,7 @@ from .calls import LONG, Progress, perform
 from .context import Context
 from .errors import check
 from .handle import Handle, Owner
-from .info import ModelInfo, read
+from .info import ModelInfo, ask
 from .pending import Pending
 from .run import Run
 from .values import DeviceType, Precision
@@ -63,18 +63,17 @@ class Model(Owner):
         self._info = self.info()
 
     def info(self) -> ModelInfo:
-        info = _raw.npuenc_model_info()
-        check(_raw.npuenc_model_get_info(self._opened().pointer, info))
-        return read(ModelInfo, info)
+        return ask(ModelInfo, _raw.npuenc_model_get_info, self._opened())
 
     def encode_size(self, *, batch: int = 1, n_ctx: int = 0,
                     out_type: npt.DTypeLike = np.float32) -> int:
         """The bytes of a batch of states; n_ctx 0: those of a full window."""
+        handle = self._opened()
         desc = _raw.npuenc_encode_desc()
         desc.batch = batch
         desc.n_ctx = n_ctx
         desc.output_type = dtype_code(out_type, "out")
-        status, size = _raw.npuenc_encode_size(self._opened().pointer, desc)
+        status, size = _raw.npuenc_encode_size(handle.pointer, desc)
         check(status)
         number: int = size
         return number
@@ -159,8 +158,9 @@ class Model(Owner):
         handle, arguments, answer = self._prepare(given, lengths, n_ctx, out, out_type)
         if run is None:
             run = Run._of(self._context)
-        check(_raw.npuenc_encode_submit(handle.pointer, *arguments, run._opened().pointer))
-        return Pending(run, arguments[1], answer)
+        watched = run._opened()
+        check(_raw.npuenc_encode_submit(handle.pointer, *arguments, watched.pointer))
+        return Pending(run, watched, arguments[1], answer)
 
 
 def _options(precision: int, linear_device: int, attention_device: int, conv_device: int,

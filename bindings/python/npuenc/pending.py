@@ -9,6 +9,7 @@ from typing import Optional
 from . import _raw
 from .arrays import Array
 from .errors import Error, error_of
+from .handle import Handle
 from .run import Run, wait
 from .values import Status
 
@@ -20,9 +21,9 @@ class Pending:
     run: Run
     """For progress, statistics and operators."""
 
-    def __init__(self, run: Run, array: Array, out: Array) -> None:
+    def __init__(self, run: Run, handle: Handle, array: Array, out: Array) -> None:
         self.run = run
-        self._handle = run._opened()
+        self._handle = handle
         self._out = out
         self._views: list[memoryview] = [array.data, out.data]
         self._failure: Optional[Error] = None

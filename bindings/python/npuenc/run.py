@@ -11,7 +11,7 @@ from . import _raw
 from .calls import make_run
 from .errors import check
 from .handle import Handle, Owner
-from .info import OpInfo, Stats, read
+from .info import OpInfo, Stats, ask
 from .values import Status
 
 if TYPE_CHECKING:
@@ -53,28 +53,23 @@ class Run(Owner):
 
     def cancel(self) -> None:
         """Asks the call in flight, if there is one, to end with CanceledError."""
-        _raw.npuenc_run_cancel(self._opened().pointer)
+        handle = self._opened()
+        _raw.npuenc_run_cancel(handle.pointer)
 
     def progress(self) -> tuple[int, int]:
         """How many of the call's steps are done, and how many there are."""
-        status, done, total = _raw.npuenc_run_progress(self._opened().pointer)
+        handle = self._opened()
+        status, done, total = _raw.npuenc_run_progress(handle.pointer)
         check(status)
         return done, total
 
     def stats(self) -> Stats:
         """What the last call took; BusyError while one is in flight."""
-        stats = _raw.npuenc_stats()
-        check(_raw.npuenc_run_stats(self._opened().pointer, stats))
-        return read(Stats, stats)
+        return ask(Stats, _raw.npuenc_run_stats, self._opened())
 
     def ops(self) -> list[OpInfo]:
         """The operators of that call in the order in which they first ran."""
         handle = self._opened()
         status, count = _raw.npuenc_run_op_count(handle.pointer)
         check(status)
-        ops = []
-        for i in range(count):
-            info = _raw.npuenc_op_info()
-            check(_raw.npuenc_run_op_get(handle.pointer, i, info))
-            ops.append(read(OpInfo, info))
-        return ops
+        return [ask(OpInfo, _raw.npuenc_run_op_get, handle, i) for i in range(count)]
