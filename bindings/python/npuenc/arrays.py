@@ -58,8 +58,8 @@ def samples(value: Buffer, name: str) -> Array:
     return contiguous(pcm, name)
 
 
-def floats(value: Optional[Buffer], name: str) -> Optional[Array]:
-    return None if value is None else contiguous(of_type(as_array(value, name), F32, name), name)
+def floats(value: Buffer, name: str) -> Array:
+    return contiguous(of_type(as_array(value, name), F32, name), name)
 
 
 def counts(values: Union[Buffer, Iterable[int]], name: str) -> Array:

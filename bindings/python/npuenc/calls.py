@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a call is made: with its handles held and, where it may take long, so that Ctrl-C ends it."""
+"""How a call is made: with its handles held, and so that Ctrl-C ends it where it can be ended."""
 
 import threading
 from typing import Any, Callable, Optional
@@ -9,9 +9,6 @@ from .errors import check, error_of
 from .handle import Handle
 
 Progress = Callable[[int, int], object]
-
-LONG = 1 << 28
-"""Multiply-adds from which a call may take more than some milliseconds."""
 
 _SLICE = 0.05  # seconds between two looks at the progress
 
@@ -23,21 +20,15 @@ def make_run(context: Handle) -> Handle:
 
 
 def perform(function: Callable[..., int], owner: Handle, arguments: tuple[Any, ...],
-            run: Optional[Handle], context: Handle, work: int,
-            progress: Optional[Progress] = None) -> None:
-    """function(owner, *arguments, run). Python runs signal handlers on the main thread only, between
-    two of its own instructions: a long call of that thread is made by another one meanwhile."""
-    if progress is None and (work < LONG
-                             or threading.current_thread() is not threading.main_thread()):
-        status = function(owner.pointer, *arguments, run.pointer if run is not None else None)
-        if status != 0:
-            raise error_of(status)
-        return
-    _watch(function, owner, arguments, run if run is not None else make_run(context), progress)
+            run: Optional[Handle]) -> None:
+    """function(owner, *arguments, run)."""
+    check(function(owner.pointer, *arguments, run.pointer if run is not None else None))
 
 
-def _watch(function: Callable[..., int], owner: Handle, arguments: tuple[Any, ...], run: Handle,
-           progress: Optional[Progress]) -> None:
+def perform_watched(function: Callable[..., int], owner: Handle, arguments: tuple[Any, ...],
+                    run: Handle, progress: Optional[Progress]) -> None:
+    """The same on a thread of its own, so that this one can hear Ctrl-C and tell of the progress:
+    Python runs signal handlers on the main thread only, between two of its own instructions."""
     failure: list[BaseException] = []
     ended = threading.Lock()
     ended.acquire()
@@ -47,7 +38,7 @@ def _watch(function: Callable[..., int], owner: Handle, arguments: tuple[Any, ..
             status = function(owner.pointer, *arguments, run.pointer)
             if status != 0:
                 failure.append(error_of(status))
-        except BaseException as problem:  # pylint: disable=broad-except
+        except BaseException as problem:
             failure.append(problem)
         finally:
             ended.release()

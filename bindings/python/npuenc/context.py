@@ -111,13 +111,13 @@ class Context(Owner):
             desc.batch = a.shape[0]
             if b.ndim == 2:
                 flags = _raw.NPUENC_MATMUL_B_SHARED
-        if not b.flags.c_contiguous and k > 1 and b.strides[-2] == b.itemsize:
+        if not b.flags.c_contiguous and n > 1 and b.strides[-1] != b.itemsize:
             flags |= _raw.NPUENC_MATMUL_B_TRANSPOSED
             b = b.swapaxes(-1, -2)
         desc.ldb, desc.stride_b = matrices(b, "b")
         desc.flags = flags
         perform(_raw.npuenc_matmul, handle, (desc, a, b, c),
-                run._opened() if run is not None else None, handle, c.size * k)
+                run._opened() if run is not None else None)
         return c
 
     def attention(self, q: Buffer, k: Buffer, v: Buffer, *,
@@ -165,7 +165,6 @@ class Context(Owner):
         elif mask is not None:
             desc.mask = _raw.NPUENC_MASK_ADD_F32
             hidden = floats(mask, "mask")
-            assert hidden is not None
             desc.flags = _mask_flags(hidden.shape, q.shape, kv_len)
         if batch == 0:
             return answer  # the library takes a batch of 0 for one of 1
@@ -185,7 +184,7 @@ class Context(Owner):
         desc.ldv = positions(v, "v")
         desc.ldo = positions(answer, "out")
         perform(_raw.npuenc_attention, handle, (desc, q, k, v, hidden, answer),
-                run._opened() if run is not None else None, handle, 2 * q.size * kv_len)
+                run._opened() if run is not None else None)
         return answer
 
     def mel(self, pcm: Buffer, *, n_mels: int = 80, n_frames: int = 3000,
@@ -205,12 +204,8 @@ class Context(Owner):
         desc.n_mels = n_mels
         desc.n_frames = n_frames
         perform(_raw.npuenc_mel, handle, (desc, sound, answer),
-                run._opened() if run is not None else None, handle, n_frames * _MEL_WORK)
+                run._opened() if run is not None else None)
         return answer
-
-
-# About what a frame's Fourier transform and filters cost, in multiply-adds.
-_MEL_WORK = 1 << 14
 
 
 def _mask_flags(shape: tuple[int, ...], q_shape: tuple[int, ...], kv_len: int) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any, Iterable, Optional, Union
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from . import _raw
 from .arrays import (F32, S16, Array, Buffer, as_array, contiguous, counts, dtype_code, of_type,
                      result, samples)
-from .calls import LONG, Progress, perform
+from .calls import Progress, make_run, perform, perform_watched
 from .context import Context
 from .errors import check
 from .handle import Handle, Owner
@@ -50,10 +51,11 @@ class Model(Owner):
                     elementwise_device: int = DeviceType.AUTO) -> Model:
         """The same from the bytes of one file; nothing of them is kept."""
         handle = context._opened()
+        file = contiguous(as_array(data, "data"), "data")
         options = _options(precision, linear_device, attention_device, conv_device,
                            elementwise_device)
         model = cls.__new__(cls)
-        model._adopt(handle, *_raw.npuenc_model_load_memory(handle.pointer, data, options))
+        model._adopt(handle, *_raw.npuenc_model_load_memory(handle.pointer, file, options))
         return model
 
     def _adopt(self, context: Handle, status: int, pointer: Any) -> None:
@@ -148,8 +150,12 @@ class Model(Owner):
 
     def _encode(self, handle: Handle, arguments: tuple[Any, ...], answer: Array,
                 run: Optional[Run], progress: Optional[Progress]) -> Array:
-        perform(_raw.npuenc_encode, handle, arguments,
-                run._opened() if run is not None else None, self._context, LONG, progress)
+        watch = None if run is None else run._opened()
+        if progress is None and threading.current_thread() is not threading.main_thread():
+            perform(_raw.npuenc_encode, handle, arguments, watch)
+        else:
+            perform_watched(_raw.npuenc_encode, handle, arguments,
+                            make_run(self._context) if watch is None else watch, progress)
         return answer
 
     def _submit(self, given: tuple[int, Array, int], lengths: Optional[Lengths], n_ctx: int,

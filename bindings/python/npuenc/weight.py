@@ -42,9 +42,18 @@ class Weight(Owner):
         self.n_out, self.n_in = desc.n_out, desc.n_in = matrix.shape
         desc.ld, _ = matrices(matrix, "data")
         status, pointer = _raw.npuenc_weight_create(self._context.pointer, desc, matrix,
-                                                    floats(scales, "scales"), floats(bias, "bias"))
+                                                    self._channels(scales, "scales"),
+                                                    self._channels(bias, "bias"))
         check(status)
         self._handle = Handle(pointer, _raw.npuenc_weight_free, self._context)
+
+    def _channels(self, value: Optional[Buffer], name: str) -> Optional[Array]:
+        if value is None:
+            return None
+        array = floats(value, name)
+        if array.shape != (self.n_out,):
+            raise ValueError(f"{name} has the shape {array.shape}, expected ({self.n_out},)")
+        return array
 
     def linear(self, x: Buffer, *, out: Optional[Array] = None,
                out_type: Optional[npt.DTypeLike] = None, run: Optional[Run] = None) -> Array:
@@ -65,6 +74,5 @@ class Weight(Owner):
         desc.ldx, _ = matrices(matrix, "x")
         desc.ldy, _ = matrices(y, "out")
         perform(_raw.npuenc_linear, handle, (desc, matrix, y),
-                run._opened() if run is not None else None, self._context,
-                rows * self.n_in * self.n_out)
+                run._opened() if run is not None else None)
         return y

@@ -4,6 +4,7 @@ error of one rounding, and a sum of n products in f32, in any order, fused or no
 n u / (1 - n u) of the sum of magnitudes (Higham 2002, equation 3.4)."""
 
 import math
+import pathlib
 
 import numpy as np
 import pytest
@@ -395,9 +396,12 @@ def test_encoder_takes_any_length(model, noise):
     assert steps == sorted(steps) and steps[-1][0] == steps[-1][1] and len({t for _, t in steps}) == 1
 
 
-def test_model_from_memory(context, model_path, noise):
-    data = open(f"{model_path}/model.safetensors", "rb").read()
-    with npuenc.Model(context, model_path) as first, \
-            npuenc.Model.from_memory(context, data) as second:
-        assert second.info().n_state == first.info().n_state
+def test_model_from_memory(context, model_path, noise, tmp_path):
+    data = bytearray(pathlib.Path(model_path, "model.safetensors").read_bytes())
+    path = tmp_path / "\N{GREEK SMALL LETTER ALPHA} alone.safetensors"
+    path.write_bytes(data)
+    with npuenc.Model(context, path) as first, \
+            npuenc.Model.from_memory(context, data, precision=npuenc.Precision.F32) as second:
+        assert second.info() == first.info()
+        data[:] = bytes(len(data))
         assert np.array_equal(first.encode(noise), second.encode(noise))

@@ -123,5 +123,6 @@ def test_programs_of_the_readme(tmp_path, model_path, noise):
                             cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert "(100, 64)" in result.stdout
     for other in re.findall(r"```python\n(?!# states\.py)(.*?)```", text, re.S):
-        names = {"model_path": model_path, "pcm": noise[:3200], "np": np}
+        names = {"model_path": model_path, "pcm": noise[:3200], "np": np,
+                 "npuenc": npuenc}
         exec(compile(other, "README.md", "exec"), names)  # pylint: disable=exec-used
