@@ -21,8 +21,13 @@ S16 = np.dtype(np.int16)
 S32 = np.dtype(np.int32)
 U32 = np.dtype(np.uint32)
 
-_DTYPES = {F32: _raw.NPUENC_F32, BF16: _raw.NPUENC_BF16, S8: _raw.NPUENC_S8,
-           S32: _raw.NPUENC_S32, F16: _raw.NPUENC_F16}
+_CODES: dict["np.dtype[Any]", int] = {
+    F32: _raw.NPUENC_F32,
+    BF16: _raw.NPUENC_BF16,
+    S8: _raw.NPUENC_S8,
+    S32: _raw.NPUENC_S32,
+    F16: _raw.NPUENC_F16,
+}
 
 
 def as_array(value: Buffer, name: str) -> Array:
@@ -38,12 +43,12 @@ def as_array(value: Buffer, name: str) -> Array:
 
 def dtype_code(dtype: npt.DTypeLike, name: str) -> int:
     """As an npuenc_dtype; the library says which of them a call takes."""
-    try:
-        code: int = _DTYPES[np.dtype(dtype)]
-        return code
-    except KeyError:
-        raise TypeError(f"{name} is of {np.dtype(dtype)}, which npuenc has not: it takes float32, "
-                        "float16, uint16 (for bfloat16), int8 and int32") from None
+    dtype = np.dtype(dtype) if not isinstance(dtype, np.dtype) else dtype
+    code = _CODES.get(dtype)
+    if code is None:
+        raise TypeError(f"{name} is of {dtype}, which npuenc has not: it takes float32, float16, "
+                        "uint16 (for bfloat16), int8 and int32")
+    return code
 
 
 def samples(value: Buffer, name: str) -> Array:

@@ -440,7 +440,7 @@ def test_dropped_in_flight(model):
                 pass
         del pending
     gc.collect()
-    waiting = [model.submit(LONG) for _ in range(3)]
+    waiting = [model.submit(LONG[:8]) for _ in range(3)]
     ring = [waiting]
     ring.append(ring)
     del waiting, ring
