@@ -3,9 +3,10 @@
 
 What there is is tests/abi/values.txt, which `abi values` compares with the header. The safe layers
 are read as text, without comments: they reach a function, and a constant, by naming it as the raw
-layer does, and a field by naming it in what follows a mention of its struct. What is left out is in
-bindings/LANGUAGE/left-out.txt, `NAME: reason` a line, a field being struct.field; it must be there
-to be left out, and must not be reached."""
+layer does, and a field by naming it in what follows a mention of its struct (in Python, of the class
+that has the struct's name and fields). What is left out is in bindings/LANGUAGE/left-out.txt, `NAME:
+reason` a line, a field being struct.field; it must be there to be left out, and must not be
+reached."""
 
 import ast
 import re
@@ -36,11 +37,18 @@ def capital(name):
     return name[0].upper() + name[1:]
 
 
+def class_name(struct):
+    """npuenc_ctx_info: ContextInfo."""
+    words = struct.removeprefix("npuenc_").replace("ctx", "context").split("_")
+    return "".join(map(capital, words))
+
+
 class Language:
-    """Where a safe layer is and how it writes the names of the raw layer."""
+    """Where a safe layer is and how it writes the names of the raw layer: {1} begins with a capital,
+    {2} is that of a class, and a field that is a word of the language has an underscore after it."""
 
     def __init__(self, directory, pattern, without=(), strip=without_c_comments,
-                 function="{0}", struct=r"{0}", setter=r"{0}", getter=r"{0}"):
+                 function="{0}", struct="{0}", setter="{0}_?", getter="{0}_?"):
         self.directory, self.pattern, self.without = directory, pattern, without
         self.strip = strip
         self.forms = {"function": function, "struct": struct, "setter": setter, "getter": getter}
@@ -52,19 +60,21 @@ class Language:
                 yield self.strip(path.read_text("utf-8"))
 
     def word(self, form, name):
-        """The regular expression of a name as a whole word. Rust writes r#type."""
-        form = self.forms[form].replace("{0}", name).replace("{1}", capital(name))
+        """The regular expression of a name as a whole word."""
+        form = self.forms[form].replace("{0}", name).replace("{1}", capital(name)) \
+            .replace("{2}", class_name(name))
         return re.compile(rf"(?<![\w]){form}(?!\w)")
 
 
 LANGUAGES = {
     "go": Language("go", "*.go", without=[r".*_test\.go"], function=r"raw\.{1}",
-                   struct=r"(?:raw\.)?(?:New|Swigcptr)?{1}", setter="Set{1}", getter="Get{1}"),
+                   struct=r"raw\.{1}", setter="{1}", getter="{1}"),
     "rust": Language("rust/npuenc/src", "**/*.rs", function="sys::{0}"),
     "csharp": Language("csharp", "**/*.cs", function=r"npuenc\.{0}",
                        without=["raw", "native", "(?i:tests?|examples?|bench|obj|bin)"]),
     "python": Language("python/npuenc", "**/*.py", without=[r"_raw\.py"],
-                       function=r"_raw\.{0}", strip=without_python_comments),
+                       function=r"_raw\.{0}", struct=r"(?:{0}|class {2})",
+                       strip=without_python_comments),
 }
 
 

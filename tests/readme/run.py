@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The README's C program, as printed: it compiles without a warning, and its states are the
-command's. Its files exist, and so do those that it names."""
+command's. Its programs in other languages are those that the tests of the bindings run. Its files
+exist, and so do those that it names."""
 
 import argparse
 import math
@@ -24,8 +25,8 @@ def fail(text):
     sys.exit(f"FAIL: {text}")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def tone():
@@ -70,10 +71,18 @@ def test_program(arguments, work):
         fail("the program does not report a model that is not there")
 
 
+def test_bindings():
+    """The first program in a language's own README is compiled and run by that language's test."""
+    for language in ("rust", "go", "csharp", "python"):
+        own = (ROOT / "bindings" / language / "README.md").read_text("utf-8")
+        if blocks(language) != blocks(language, own)[:1]:
+            fail(f"the {language} program is not the first one of bindings/{language}/README.md")
+
+
 def test_links():
     missing = [target for target in re.findall(r"\]\(([^):#]+)\)", README)
                if not (ROOT / target).exists()]
-    missing += [path for path in re.findall(r"`((?:src|kernels|tests|tools|include)/[\w./-]+)`",
+    missing += [path for path in re.findall(r"`((?:src|kernels|bindings|tests|tools|include)/[\w./-]+)`",
                                             README) if not (ROOT / path).exists()]
     missing += [line.split()[0] for block in blocks("sh") for line in block.splitlines()
                 if line.startswith("tools/") and not os.access(ROOT / line.split()[0], os.X_OK)]
@@ -88,6 +97,7 @@ def main():
     parser.add_argument("--compiler", required=True, nargs="+")
     arguments = parser.parse_args()
     test_links()
+    test_bindings()
     with tempfile.TemporaryDirectory(prefix="npuenc-readme-") as work:
         test_program(arguments, pathlib.Path(work))
 
