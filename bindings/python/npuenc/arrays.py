@@ -57,7 +57,7 @@ def samples(value: Buffer, name: str) -> Array:
     if pcm.dtype.itemsize == 1 and not isinstance(value, np.ndarray):
         if pcm.size % 2 or not pcm.flags.c_contiguous:
             raise ValueError(f"{name} is not whole samples of two bytes")
-        pcm = np.frombuffer(value, S16)
+        pcm = pcm.view(S16)
     if pcm.dtype != F32 and pcm.dtype != S16:
         raise TypeError(f"{name} is of {pcm.dtype}, expected float32 or int16")
     return contiguous(pcm, name)
