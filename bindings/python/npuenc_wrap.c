@@ -4447,8 +4447,6 @@ static void npuenc_log_to_python(void *user, int32_t level, const char *message)
     __atomic_add_fetch(&npuenc_lines_in_flight, 1, __ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&npuenc_interpreter_gone, __ATOMIC_SEQ_CST)) {
         PyGILState_STATE state = PyGILState_Ensure();
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
         PyObject *callable = (PyObject *)user;
         PyObject *text = PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace");
         PyObject *answer = text ? PyObject_CallFunction(callable, "iO", (int)level, text) : NULL;
@@ -4456,7 +4454,6 @@ static void npuenc_log_to_python(void *user, int32_t level, const char *message)
             PyErr_WriteUnraisable(callable);
         Py_XDECREF(answer);
         Py_XDECREF(text);
-        PyErr_Restore(type, value, traceback);
         PyGILState_Release(state);
     }
     __atomic_sub_fetch(&npuenc_lines_in_flight, 1, __ATOMIC_SEQ_CST);
@@ -4465,7 +4462,7 @@ static void npuenc_log_to_python(void *user, int32_t level, const char *message)
 
 void npuenc_log_end(void) {
     __atomic_store_n(&npuenc_interpreter_gone, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&npuenc_lines_in_flight, __ATOMIC_SEQ_CST) != 0)
+    while (__atomic_load_n(&npuenc_lines_in_flight, __ATOMIC_SEQ_CST) > 0)
         sched_yield();
 }
 

@@ -510,11 +510,12 @@ def test_a_million_short_calls(context):
 
     some(20000)
     gc.collect()
-    before = resident()
+    before, references = resident(), (sys.getrefcount(ONE), sys.getrefcount(out))
     some(500000)
     gc.collect()
     # A leak of a single pointer in each is 8 MB.
     assert resident() - before < 2 << 20
+    assert (sys.getrefcount(ONE), sys.getrefcount(out)) == references
 
 
 # --- threads and processes ------------------------------------------------------------------------

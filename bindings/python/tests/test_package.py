@@ -71,7 +71,7 @@ def test_devices_and_context(context):
     info = context.info()
     assert info.n_threads == 1 and info.status is npuenc.Status.OK
     assert info.device_type in (npuenc.DeviceType.CPU, npuenc.DeviceType.NPU)
-    assert isinstance(context.reason(), str)
+    assert isinstance(context.reason(), str) and isinstance(info.fell_back, bool)
     with npuenc.Context(device_type=npuenc.DeviceType.CPU, n_threads=2) as cpu:
         assert cpu.info().device_name == devices[0].name and cpu.info().n_threads == 2
 
