@@ -26,10 +26,14 @@ fn a_product() {
         k: 1,
         ..Default::default()
     };
+    let options = npuenc_open_options {
+        device_type: NPUENC_DEVICE_CPU,
+        ..Default::default()
+    };
     let mut ctx = ptr::null_mut();
     // SAFETY: as in C.
     unsafe {
-        assert_eq!(npuenc_open(ptr::null(), &mut ctx), NPUENC_OK);
+        assert_eq!(npuenc_open(&options, &mut ctx), NPUENC_OK);
         let (a, b, c) = (a.as_ptr().cast(), b.as_ptr().cast(), c.as_mut_ptr().cast());
         let status = npuenc_matmul(ctx, &desc, a, 4, b, 4, c, 4, ptr::null_mut());
         assert_eq!(status, NPUENC_OK);

@@ -162,8 +162,8 @@ impl Context {
     /// [`Bf16`](crate::Bf16), or of `i8` exact ones modulo 2^32.
     ///
     /// ```
-    /// # use npuenc::{Context, Matmul};
-    /// let context = Context::open()?;
+    /// # use npuenc::{Context, DeviceType, Matmul};
+    /// let context = Context::builder().device_type(DeviceType::Cpu).open()?;
     /// let product = Matmul { m: 2, n: 1, k: 2, ..Default::default() };
     /// let mut c = [0i32; 2];
     /// context.matmul(&product, &[1i8, 2, 3, 4], &[5i8, 6], &mut c, None)?;
@@ -376,15 +376,14 @@ pub struct Linear {
 /// One packed matrix on a device. It can be used from any number of threads at once.
 ///
 /// ```
-/// use npuenc::{Context, Linear, Weight, WeightOptions};
+/// use npuenc::{Context, DeviceType, Linear, Weight, WeightOptions};
 ///
-/// let context = Context::open()?;
+/// let context = Context::builder().device_type(DeviceType::Cpu).open()?;
 /// let bias = [0.5f32, 0.0];
 /// let options = WeightOptions { n_out: 2, n_in: 3, bias: Some(&bias), ..Default::default() };
 /// let weight = Weight::new(&context, &options, &[1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
 /// let mut y = [0f32; 2];
 /// weight.linear(&Linear { rows: 1, ..Default::default() }, &[1f32, 1.0, 1.0], &mut y, None)?;
-/// # let n = context.info()?.device_type;
 /// assert_eq!(y, [6.5, 15.0]);
 /// # Ok::<(), npuenc::Error>(())
 /// ```

@@ -19,9 +19,9 @@ use crate::stats::{Operation, Stats};
 /// meanwhile.
 ///
 /// ```
-/// use npuenc::{Context, Matmul, Run};
+/// use npuenc::{Context, DeviceType, Matmul, Run};
 ///
-/// let context = Context::open()?;
+/// let context = Context::builder().device_type(DeviceType::Cpu).open()?;
 /// let run = Run::new(&context)?;
 /// let product = Matmul { m: 1, n: 1, k: 2, ..Default::default() };
 /// let mut c = [0f32];

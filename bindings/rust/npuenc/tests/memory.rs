@@ -17,7 +17,11 @@ const MIB: usize = 1 << 20;
 #[test]
 fn a_million_calls_and_buffers_that_are_not_copied() {
     let path = env::var("NPUENC_TEST_MODEL").expect("NPUENC_TEST_MODEL");
-    let context = Context::builder().n_threads(1).open().unwrap();
+    let context = Context::builder()
+        .device_type(DeviceType::Cpu)
+        .n_threads(1)
+        .open()
+        .unwrap();
     let model = Model::load(&context, path, &ModelOptions::default()).unwrap();
     let encode = Encode {
         n_ctx: 1,
