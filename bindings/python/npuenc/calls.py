@@ -16,7 +16,12 @@ _SLICE = 0.05  # seconds between two looks at the progress
 def make_run(context: Handle) -> Handle:
     status, pointer = _raw.npuenc_run_create(context.pointer)
     check(status)
-    return Handle(pointer, _raw.npuenc_run_free, context)
+    return Handle(pointer, _end_run, context)
+
+
+def _end_run(pointer: Any) -> None:
+    _raw.npuenc_run_cancel(pointer)
+    _raw.npuenc_run_free(pointer)
 
 
 def perform(function: Callable[..., int], owner: Handle, arguments: tuple[Any, ...],

@@ -19,7 +19,10 @@ class Handle:
         self._kept = kept  # what the library needs as long as this handle
 
     def __del__(self) -> None:
-        self._free(self.pointer)
+        # Of a ring of garbage what still refers to it may be finalised later: it finds NULL, which
+        # is an error.
+        pointer, self.pointer = self.pointer, None
+        self._free(pointer)
 
 
 class Owner:

@@ -450,6 +450,27 @@ def test_dropped_in_flight(model):
     assert time.monotonic() - begun < 60
 
 
+def test_garbage_that_still_calls():
+    """A ring is finalised in any order: here what calls comes after what it calls."""
+    caught = []
+
+    class Caller:
+        def __del__(self):
+            for call in (lambda: self.context.matmul(ONE, ONE), self.context.info, self.run.progress):
+                try:
+                    call()
+                except npuenc.InvalidError as problem:
+                    caught.append(problem)
+
+    context = npuenc.Context(n_threads=1)
+    run = npuenc.Run(context)
+    caller = Caller()
+    caller.context, caller.run, caller.ring = context, run, caller
+    del context, run, caller
+    gc.collect()
+    assert len(caught) == 3
+
+
 def test_nothing_is_copied(context, model, noise):
     out = np.empty((1500, 64), np.float32)
     before = address(out)
