@@ -428,7 +428,7 @@ NPUENC_API int32_t npuenc_device_get(uint32_t i, npuenc_device_info* info);
  * AUTO takes the CPU then, and npuenc_ctx_reason has the detail. */
 NPUENC_API int32_t npuenc_open(const npuenc_open_options* options, npuenc_ctx** out);
 
-/* Waits for calls of the context that are in flight, then frees the handle. Its device and threads
+/* Waits for the calls of the context that have begun, then frees the handle. Its device and threads
  * go when the last model, weight and run of it has gone too. */
 NPUENC_API void npuenc_close(npuenc_ctx* ctx);
 

@@ -66,7 +66,7 @@ int32_t npuenc_open(const npuenc_open_options* options, npuenc_ctx** out) {
 void npuenc_close(npuenc_ctx* ctx) {
     if (!ctx || !is_of_this_process(ctx))
         return;
-    ctx->context->wait_until_idle();
+    ctx->context->close();
     delete ctx;
 }
 

@@ -38,25 +38,29 @@ class Context {
       public:
         explicit DirectCall(Context& context) : context_(context) {
             const std::lock_guard lock(context.mutex_);
-            ++context.direct_calls_;
+            after_close_ = context.closed_;
+            ++context.direct_calls_[after_close_];
         }
         ~DirectCall() {
             const std::lock_guard lock(context_.mutex_);
-            if (--context_.direct_calls_ == 0)
-                context_.no_direct_call_.notify_all();
+            if (--context_.direct_calls_[after_close_] == 0)
+                context_.call_ended_.notify_all();
         }
         DirectCall(const DirectCall&) = delete;
         DirectCall& operator=(const DirectCall&) = delete;
 
       private:
         Context& context_;
+        bool after_close_;
     };
 
-    // Until no call is in flight.
-    void wait_until_idle() {
-        queue_.wait_until_empty();
+    // Until all calls have ended that have begun by now. Models, weights and runs go on with new
+    // ones meanwhile, which are not waited for: they could keep one waiting forever. At most once.
+    void close() {
+        queue_.wait_for_all_pushed();
         std::unique_lock lock(mutex_);
-        no_direct_call_.wait(lock, [this] { return direct_calls_ == 0; });
+        closed_ = true;
+        call_ended_.wait(lock, [this] { return direct_calls_[false] == 0; });
     }
 
     void add(const Stats& stats) {
@@ -73,8 +77,9 @@ class Context {
     Choice choice_;
     Log log_;
     mutable std::mutex mutex_;
-    std::condition_variable no_direct_call_;
-    size_t direct_calls_ = 0;
+    std::condition_variable call_ended_;
+    bool closed_ = false;
+    size_t direct_calls_[2] = {}; // in flight, that began before and after close
     std::optional<MelSpectrogram> mel80_, mel128_;
     Stats totals_;
     SubmissionQueue queue_; // last: its thread goes first

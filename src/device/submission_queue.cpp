@@ -25,12 +25,13 @@ void SubmissionQueue::push(Job job) {
     if (!thread_.joinable())
         start_thread();
     jobs_.push_back(std::move(job));
+    ++pushed_;
     changed_.notify_all();
 }
 
-void SubmissionQueue::wait_until_empty() {
+void SubmissionQueue::wait_for_all_pushed() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return jobs_.empty() && !working_; });
+    changed_.wait(lock, [this, last = pushed_] { return done_ >= last; });
 }
 
 // The application's signals are for its own threads.
@@ -56,13 +57,12 @@ void SubmissionQueue::serve() {
             return;
         Job job = std::move(jobs_.front());
         jobs_.pop_front();
-        working_ = true;
         lock.unlock();
         job.work();
         job.work = nullptr;
         job.finish();
         lock.lock();
-        working_ = false;
+        ++done_;
         changed_.notify_all();
     }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -27,8 +28,8 @@ class SubmissionQueue {
     // Starts the thread at the first job; throws Error E_NOMEM where that fails.
     void push(Job job);
 
-    // Until nothing is queued or in work.
-    void wait_until_empty();
+    // Until all jobs that have been pushed by now are done.
+    void wait_for_all_pushed();
 
   private:
     void start_thread();
@@ -37,7 +38,7 @@ class SubmissionQueue {
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<Job> jobs_;
-    bool working_ = false;
+    uint64_t pushed_ = 0, done_ = 0; // jobs
     bool stopping_ = false;
     std::thread thread_;
 };

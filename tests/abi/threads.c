@@ -366,6 +366,50 @@ static void first_calls_at_once(void** state) {
     }
 }
 
+/* Calls that begin later do not keep npuenc_close waiting: here one or another is always in flight,
+ * and they end when it has returned. */
+typedef struct worker {
+    pthread_t thread;
+    npuenc_weight* weight;
+    atomic_uint* working;
+    atomic_bool* closed;
+    int32_t status;
+} worker;
+
+static void* work_until_closed(void* argument) {
+    worker* w = argument;
+    const npuenc_linear_desc desc = {
+        .struct_size = sizeof desc, .x_type = NPUENC_BF16, .y_type = NPUENC_F32, .rows = n};
+    float y[n * n];
+    for (bool first = true; w->status == NPUENC_OK && !atomic_load(w->closed); first = false) {
+        w->status = npuenc_linear(w->weight, &desc, numbers, sizeof numbers, y, sizeof y, NULL);
+        atomic_fetch_add(w->working, first);
+    }
+    return NULL;
+}
+
+static void a_context_is_closed_while_its_weight_works(void** state) {
+    (void)state;
+    shared s = make(1);
+    atomic_uint working = 0;
+    atomic_bool closed = false;
+    worker workers[n_threads] = {0};
+    for (size_t i = 0; i < n_threads; i++) {
+        workers[i] = (worker){.weight = s.weight, .working = &working, .closed = &closed};
+        pthread_create(&workers[i].thread, NULL, work_until_closed, &workers[i]);
+    }
+    while (atomic_load(&working) < n_threads)
+        sched_yield();
+    npuenc_close(s.ctx);
+    atomic_store(&closed, true);
+    for (size_t i = 0; i < n_threads; i++) {
+        pthread_join(workers[i].thread, NULL);
+        expect_ok(workers[i].status);
+    }
+    s.ctx = NULL;
+    unmake(&s);
+}
+
 static int set_up(void** state) {
     (void)state;
     random_source source = {1};
@@ -391,6 +435,7 @@ int main(void) {
         cmocka_unit_test(a_run_is_watched_from_all_sides),
         cmocka_unit_test(rivals_for_a_run),
         cmocka_unit_test(first_calls_at_once),
+        cmocka_unit_test(a_context_is_closed_while_its_weight_works),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

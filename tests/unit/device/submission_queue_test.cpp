@@ -25,7 +25,7 @@ void jobs_are_done_in_order(void**) {
     std::vector<int> order; // written by the queue's thread alone, read when it is done
     for (int i = 0; i < 100; ++i)
         queue.push({[&order, i] { order.push_back(i); }, [] {}});
-    queue.wait_until_empty();
+    queue.wait_for_all_pushed();
     assert_int_equal(order.size(), 100);
     for (int i = 0; i < 100; ++i)
         assert_int_equal(order[static_cast<size_t>(i)], i);
@@ -39,7 +39,7 @@ void work_is_destroyed_before_finish(void**) {
     SubmissionQueue::Job job{[held] {}, [&] { gone_before_finish = watched.expired(); }};
     held.reset();
     queue.push(std::move(job));
-    queue.wait_until_empty();
+    queue.wait_for_all_pushed();
     assert_true(gone_before_finish);
 }
 
@@ -65,7 +65,7 @@ void several_threads_may_push(void**) {
         });
     for (std::thread& thread : threads)
         thread.join();
-    queue.wait_until_empty();
+    queue.wait_for_all_pushed();
     assert_int_equal(finished, 200);
 }
 
