@@ -368,16 +368,16 @@ static void first_calls_at_once(void** state) {
 
 /* Calls that begin later do not keep npuenc_close waiting: here one or another is always in flight,
  * and they end when it has returned. */
-typedef struct worker {
+typedef struct linear_caller {
     pthread_t thread;
     npuenc_weight* weight;
     atomic_uint* working;
     atomic_bool* closed;
     int32_t status;
-} worker;
+} linear_caller;
 
 static void* work_until_closed(void* argument) {
-    worker* w = argument;
+    linear_caller* w = argument;
     const npuenc_linear_desc desc = {
         .struct_size = sizeof desc, .x_type = NPUENC_BF16, .y_type = NPUENC_F32, .rows = n};
     float y[n * n];
@@ -393,18 +393,18 @@ static void a_context_is_closed_while_its_weight_works(void** state) {
     shared s = make(1);
     atomic_uint working = 0;
     atomic_bool closed = false;
-    worker workers[n_threads] = {0};
+    linear_caller callers[n_threads] = {0};
     for (size_t i = 0; i < n_threads; i++) {
-        workers[i] = (worker){.weight = s.weight, .working = &working, .closed = &closed};
-        pthread_create(&workers[i].thread, NULL, work_until_closed, &workers[i]);
+        callers[i] = (linear_caller){.weight = s.weight, .working = &working, .closed = &closed};
+        pthread_create(&callers[i].thread, NULL, work_until_closed, &callers[i]);
     }
     while (atomic_load(&working) < n_threads)
         sched_yield();
     npuenc_close(s.ctx);
     atomic_store(&closed, true);
     for (size_t i = 0; i < n_threads; i++) {
-        pthread_join(workers[i].thread, NULL);
-        expect_ok(workers[i].status);
+        pthread_join(callers[i].thread, NULL);
+        expect_ok(callers[i].status);
     }
     s.ctx = NULL;
     unmake(&s);
