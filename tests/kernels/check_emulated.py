@@ -14,7 +14,7 @@ import sys
 PASSED, REFUSED = 0, 77
 BEYOND_AVX2 = ["avxvnni", "avx512", "avx512vnni", "avx512bf16"]
 EXPECTED = [
-    *((cpu, "reference", PASSED) for cpu in ("Nehalem", "Denverton")),
+    ("Nehalem", "reference", PASSED),  # Denverton has all of its instructions
     *((cpu, isa, REFUSED) for cpu in ("Nehalem", "Denverton") for isa in ["avx2", *BEYOND_AVX2]),
     ("Haswell", "avx2", PASSED),
     *(("Haswell", isa, REFUSED) for isa in BEYOND_AVX2),

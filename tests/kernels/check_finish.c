@@ -227,7 +227,7 @@ static void check_case(Check* check, Memory* memory, const Case* one) {
 static void check_cases(Check* check, Memory* memory, int of_s32) {
     for (size_t cols = 1; cols <= most_finish_cols; cols++)
         for (int parts = 0; parts < 16; parts++) {
-            if (check->quick && random_below(check, 4))
+            if (check->quick && random_below(check, 12))
                 continue;
             for (int kind = 0; kind < 9; kind++) {
                 const npuenc_gelu gelu = (npuenc_gelu)(kind % 3);

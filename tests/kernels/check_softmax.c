@@ -232,6 +232,8 @@ static size_t next_keys(const Check* check, size_t keys) {
     static const size_t large[] = {127, 128, 129, 255, 256, 257, 384, 500, 512, most_keys};
     if (keys < (check->quick ? 40 : 100))
         return keys + 1;
+    if (check->quick)
+        return keys < 257 ? 257 : 0;
     for (size_t i = 0; i < sizeof large / sizeof large[0]; i++)
         if (large[i] > keys)
             return large[i];

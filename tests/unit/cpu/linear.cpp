@@ -13,7 +13,7 @@ const LinearCase cases[] = {
     {17, 100, 65, true, false, true, 1, 0, 5},
     {15, 384, 97, false, true, false, 0, 7},
     {130, 257, 130, true, true, true, 3, 1, 2},
-    {100, 1100, 600, true, false, false},     // more than a segment of k, and a chunk of columns
+    {100, long_k, 600, true, false, false},   // more than a segment of k, and a chunk of columns
     {3, 4200, 70, true, false, true, 9},      // more than a segment of k in every type
     {40, 65, 1700, true, true, false, 0, 11}, // more than a chunk of columns
 };
@@ -27,86 +27,74 @@ void check_gaps(const LinearProblem& problem, const std::vector<float>& y) {
 }
 
 void f32_is_right() {
-    with_each_isa([](CpuDevice& device) {
-        for (const LinearCase& c : cases) {
-            const LinearProblem problem(c);
-            const auto weight = problem.pack(device, NPUENC_PRECISION_F32);
+    const auto devices = device_of_each_isa();
+    for (const LinearCase& c : cases) {
+        const LinearProblem problem(c);
+        const LinearResults expected = problem.expected(problem.x, problem.w);
+        for (const auto& device : devices) {
+            const auto weight = problem.pack(*device, NPUENC_PRECISION_F32);
             assert_int_equal(weight->n_out(), c.n_out);
             assert_int_equal(weight->n_in(), c.n_in);
             assert_true(weight->bytes() >= c.n_out * c.n_in * sizeof(float));
             std::vector<float> y(c.rows * problem.ldy, untouched);
-            device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
-            for (size_t row = 0; row < c.rows; ++row)
-                for (size_t col = 0; col < c.n_out; ++col) {
-                    double bound;
-                    const double expected =
-                        problem.expected(problem.x.data(), problem.w.data(), row, col, bound);
-                    assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound,
-                                device.name().c_str(), row, col);
-                }
+            device->linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
+            expected.check(y, problem.ldy, device->name().c_str());
             check_gaps(problem, y);
         }
-    });
+    }
 }
 
 // As f32, of operands rounded to bf16, whose products are exact in f32.
 void bf16_is_right() {
-    with_each_isa([](CpuDevice& device) {
-        for (const LinearCase& c : cases) {
-            const LinearProblem problem(c);
-            const auto weight = problem.pack(device, NPUENC_PRECISION_BF16);
-            std::vector<float> x = problem.x, w = problem.w;
-            for (float& value : x)
-                value = from_bf16(to_bf16(value));
-            for (float& value : w)
-                value = from_bf16(to_bf16(value));
+    const auto devices = device_of_each_isa();
+    for (const LinearCase& c : cases) {
+        const LinearProblem problem(c);
+        const LinearResults expected =
+            problem.expected(from_bf16(to_bf16(problem.x)), from_bf16(to_bf16(problem.w)));
+        for (const auto& device : devices) {
+            const auto weight = problem.pack(*device, NPUENC_PRECISION_BF16);
             std::vector<float> y(c.rows * problem.ldy, untouched);
-            device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
-            for (size_t row = 0; row < c.rows; ++row)
-                for (size_t col = 0; col < c.n_out; ++col) {
-                    double bound;
-                    const double expected = problem.expected(x.data(), w.data(), row, col, bound);
-                    assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound,
-                                device.name().c_str(), row, col);
-                }
+            device->linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
+            expected.check(y, problem.ldy, device->name().c_str());
             check_gaps(problem, y);
         }
-    });
+    }
 }
 
 void int8_is_right() {
-    with_each_isa([](CpuDevice& device) {
-        for (const LinearCase& c : cases) {
-            LinearProblem problem(c);
-            // A row of zeros among the weights and among the inputs, where there is another.
-            if (c.n_out > 1)
-                std::fill_n(problem.w.begin() + static_cast<ptrdiff_t>(c.n_in), c.n_in, 0.0f);
-            if (c.rows > 2)
-                std::fill_n(problem.x.begin() + static_cast<ptrdiff_t>(2 * problem.ldx), c.n_in,
-                            0.0f);
-            const auto weight = problem.pack(device, NPUENC_PRECISION_INT8);
+    const auto devices = device_of_each_isa();
+    for (const LinearCase& c : cases) {
+        LinearProblem problem(c);
+        // A row of zeros among the weights and among the inputs, where there is another.
+        if (c.n_out > 1)
+            std::fill_n(problem.w.begin() + static_cast<ptrdiff_t>(c.n_in), c.n_in, 0.0f);
+        if (c.rows > 2)
+            std::fill_n(problem.x.begin() + static_cast<ptrdiff_t>(2 * problem.ldx), c.n_in, 0.0f);
+        const Quantised x(problem.x, c.rows, c.n_in, problem.ldx);
+        const Quantised w(problem.w, c.n_out, c.n_in, c.n_in);
+        const LinearResults expected = problem.expected(x, w);
+        // The same weight as integers, with a gap between rows.
+        const size_t ld = c.n_in + 3;
+        std::vector<int8_t> spaced(c.n_out * ld, 99);
+        for (size_t row = 0; row < c.n_out; ++row)
+            std::copy_n(w.values.begin() + static_cast<ptrdiff_t>(row * c.n_in), c.n_in,
+                        spaced.begin() + static_cast<ptrdiff_t>(row * ld));
+        for (const auto& device : devices) {
+            const auto weight = problem.pack(*device, NPUENC_PRECISION_INT8);
             std::vector<float> y(c.rows * problem.ldy, untouched);
-            device.linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
-            const Quantised x(problem.x, c.rows, c.n_in, problem.ldx);
-            const Quantised w(problem.w, c.n_out, c.n_in, c.n_in);
-            check_int8(problem, x, w, y, device.name().c_str());
+            device->linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
+            expected.check(y, problem.ldy, device->name().c_str());
             check_gaps(problem, y);
 
-            // The same weight as integers, with a gap between rows.
-            const size_t ld = c.n_in + 3;
-            std::vector<int8_t> spaced(c.n_out * ld, 99);
-            for (size_t row = 0; row < c.n_out; ++row)
-                std::copy_n(w.values.begin() + static_cast<ptrdiff_t>(row * c.n_in), c.n_in,
-                            spaced.begin() + static_cast<ptrdiff_t>(row * ld));
             const auto given =
-                device.pack(c.n_out, c.n_in, Int8Rows{spaced.data(), ld, w.scales.data()},
-                            c.bias ? problem.bias.data() : nullptr);
+                device->pack(c.n_out, c.n_in, Int8Rows{spaced.data(), ld, w.scales.data()},
+                             c.bias ? problem.bias.data() : nullptr);
             assert_int_equal(given->precision(), NPUENC_PRECISION_INT8);
             std::vector<float> again(y.size(), untouched);
-            device.linear(*given, problem.linear(), problem.x.data(), again.data(), unused_stats);
+            device->linear(*given, problem.linear(), problem.x.data(), again.data(), unused_stats);
             assert_memory_equal(y.data(), again.data(), y.size() * sizeof(float));
         }
-    });
+    }
 }
 
 // Magnitudes whose reciprocal overflows become zeros, not NaN.
@@ -240,7 +228,7 @@ void takes_overlapping_rows() {
 void is_deterministic() {
     for (const std::string& isa : usable_isas())
         for (npuenc_precision precision : precisions) {
-            const LinearProblem problem({331, 1100, 160, true, true, true, 2, 1, 3});
+            const LinearProblem problem({331, long_k, 160, true, true, true, 2, 1, 3});
             std::vector<float> first;
             for (unsigned n_threads : thread_counts) {
                 const auto owner = std::make_unique<CpuDevice>(n_threads, isa.c_str());

@@ -18,6 +18,40 @@ inline double exact_gelu(double y) {
     return y / 2 * (1 + std::erf(y / std::sqrt(2.0)));
 }
 
+// Rows as the kernels quantise them: each symmetrically, by its greatest magnitude.
+struct Quantised {
+    std::vector<int8_t> values;
+    std::vector<float> scales;
+
+    Quantised(const std::vector<float>& rows, size_t n_rows, size_t n, size_t ld)
+        : values(n_rows * n), scales(n_rows) {
+        for (size_t row = 0; row < n_rows; ++row) {
+            float absmax = 0;
+            for (size_t i = 0; i < n; ++i)
+                absmax = std::fmax(absmax, std::fabs(rows[row * ld + i]));
+            scales[row] = absmax / 127.0f;
+            const float multiplier = absmax > 0 ? 127.0f / absmax : 0;
+            for (size_t i = 0; i < n; ++i)
+                values[row * n + i] =
+                    static_cast<int8_t>(std::nearbyint(rows[row * ld + i] * multiplier));
+        }
+    }
+};
+
+// What results should be, [row][column], and how far from that they may be.
+struct LinearResults {
+    size_t n_out;
+    std::vector<double> values, bounds;
+
+    void check(const std::vector<float>& y, size_t ldy, const char* what) const {
+        for (size_t i = 0; i < values.size(); ++i) {
+            const size_t row = i / n_out, col = i % n_out;
+            assert_near(values[i], static_cast<double>(y[row * ldy + col]), bounds[i], what, row,
+                        col);
+        }
+    }
+};
+
 struct LinearProblem {
     LinearCase shape;
     size_t ldx, ldy, ld_addend;
@@ -55,23 +89,43 @@ struct LinearProblem {
                            shape.bias ? bias.data() : nullptr);
     }
 
-    // The result for one element without a norm, and how far f32 arithmetic may be from it: n_in
-    // products and sums and the bias, each rounded (Higham's gamma), then as in finish().
-    double expected(const float* x_values, const float* w_values, size_t row, size_t col,
-                    double& bound) const {
-        double sum = 0, magnitude = 0;
-        for (size_t k = 0; k < shape.n_in; ++k) {
-            const double product = static_cast<double>(x_values[row * ldx + k]) *
-                                   static_cast<double>(w_values[col * shape.n_in + k]);
-            sum += product;
-            magnitude += std::fabs(product);
-        }
-        if (shape.bias) {
-            sum += static_cast<double>(bias[col]);
-            magnitude += std::fabs(static_cast<double>(bias[col]));
-        }
-        bound = gamma_f32(shape.n_in + 1) * magnitude;
-        return finish(sum, row, col, bound);
+    // The results without a norm. f32 arithmetic may be as far from them as n_in products and sums
+    // and the bias, each rounded (Higham's gamma), and what finish() says.
+    LinearResults expected(const std::vector<float>& x_values,
+                           const std::vector<float>& w_values) const {
+        return results([&](size_t row, size_t col, double& bound) {
+            double sum = 0, magnitude = 0;
+            for (size_t k = 0; k < shape.n_in; ++k) {
+                const double product = static_cast<double>(x_values[row * ldx + k]) *
+                                       static_cast<double>(w_values[col * shape.n_in + k]);
+                sum += product;
+                magnitude += std::fabs(product);
+            }
+            if (shape.bias) {
+                sum += static_cast<double>(bias[col]);
+                magnitude += std::fabs(static_cast<double>(bias[col]));
+            }
+            bound = gamma_f32(shape.n_in + 1) * magnitude;
+            return sum;
+        });
+    }
+
+    // The integers are exact; three roundings make a real of a sum, a fourth adds the bias.
+    LinearResults expected(const Quantised& x_values, const Quantised& w_values) const {
+        return results([&](size_t row, size_t col, double& bound) {
+            int64_t sum = 0;
+            for (size_t k = 0; k < shape.n_in; ++k)
+                sum +=
+                    x_values.values[row * shape.n_in + k] * w_values.values[col * shape.n_in + k];
+            double value = static_cast<double>(sum) * static_cast<double>(x_values.scales[row]) *
+                           static_cast<double>(w_values.scales[col]);
+            bound = gamma_f32(4) * std::fabs(value);
+            if (shape.bias) {
+                value += static_cast<double>(bias[col]);
+                bound += gamma_f32(1) * std::fabs(static_cast<double>(bias[col]));
+            }
+            return value;
+        });
     }
 
     // What follows the bias: GELU, whose slope is below 1.13, within 1e-6 max(1, |y|); the addend,
@@ -87,48 +141,21 @@ struct LinearProblem {
         }
         return y;
     }
-};
 
-// Rows as the kernels quantise them: each symmetrically, by its greatest magnitude.
-struct Quantised {
-    std::vector<int8_t> values;
-    std::vector<float> scales;
-
-    Quantised(const std::vector<float>& rows, size_t n_rows, size_t n, size_t ld)
-        : values(n_rows * n), scales(n_rows) {
-        for (size_t row = 0; row < n_rows; ++row) {
-            float absmax = 0;
-            for (size_t i = 0; i < n; ++i)
-                absmax = std::fmax(absmax, std::fabs(rows[row * ld + i]));
-            scales[row] = absmax / 127.0f;
-            const float multiplier = absmax > 0 ? 127.0f / absmax : 0;
-            for (size_t i = 0; i < n; ++i)
-                values[row * n + i] =
-                    static_cast<int8_t>(std::nearbyint(rows[row * ld + i] * multiplier));
-        }
+  private:
+    // Of what is there with the bias: before_finish(row, col, bound).
+    template <class BeforeFinish>
+    LinearResults results(const BeforeFinish& before_finish) const {
+        LinearResults all{shape.n_out, {}, {}};
+        for (size_t row = 0; row < shape.rows; ++row)
+            for (size_t col = 0; col < shape.n_out; ++col) {
+                double bound;
+                const double value = before_finish(row, col, bound);
+                all.values.push_back(finish(value, row, col, bound));
+                all.bounds.push_back(bound);
+            }
+        return all;
     }
 };
-
-// The integers are exact; three roundings make a real of a sum, a fourth adds the bias.
-inline void check_int8(const LinearProblem& problem, const Quantised& x, const Quantised& w,
-                       const std::vector<float>& y, const char* what) {
-    const LinearCase& c = problem.shape;
-    for (size_t row = 0; row < c.rows; ++row)
-        for (size_t col = 0; col < c.n_out; ++col) {
-            int64_t sum = 0;
-            for (size_t k = 0; k < c.n_in; ++k)
-                sum += x.values[row * c.n_in + k] * w.values[col * c.n_in + k];
-            double expected = static_cast<double>(sum) * static_cast<double>(x.scales[row]) *
-                              static_cast<double>(w.scales[col]);
-            double bound = gamma_f32(4) * std::fabs(expected);
-            if (c.bias) {
-                expected += static_cast<double>(problem.bias[col]);
-                bound += gamma_f32(1) * std::fabs(static_cast<double>(problem.bias[col]));
-            }
-            expected = problem.finish(expected, row, col, bound);
-            assert_near(expected, static_cast<double>(y[row * problem.ldy + col]), bound, what, row,
-                        col);
-        }
-}
 
 } // namespace npuenc

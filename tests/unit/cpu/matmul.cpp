@@ -168,7 +168,7 @@ void compare_threads_and_rows(const MatmulCase& c, npuenc_dtype operands, npuenc
 }
 
 void is_deterministic() {
-    const MatmulCase c{3, 150, 130, 1100, false, false, 3};
+    const MatmulCase c{3, 150, 130, long_k, false, false, 3};
     const Matmul s = shape_of(c, NPUENC_F32, NPUENC_F32);
     Random random(1);
     const std::vector<float> a = random.reals(size_a(s)), b = random.reals(size_b(s));

@@ -81,7 +81,22 @@ inline void assert_near(double expected, double found, double bound, const char*
     _fail(__FILE__, __LINE__);
 }
 
-// The instruction sets that this machine has.
+// ThreadSanitizer takes a hundred times as long for a load of a vector. Who computes what depends
+// on the sizes of a result and of the tiles, so that it is shown all of these, but no long sums.
+#ifdef __SANITIZE_THREAD__
+constexpr bool under_thread_sanitizer = true;
+#else
+constexpr bool under_thread_sanitizer = false;
+#endif
+// AddressSanitizer, too, has seen what there is to see of a sum long before its end.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t long_k = 110;
+#else
+constexpr size_t long_k = under_thread_sanitizer ? 110 : 1100;
+#endif
+
+// The instruction sets that this machine has; under ThreadSanitizer two with tiles of different
+// sizes.
 inline std::vector<std::string> usable_isas() {
     std::vector<std::string> names;
     for (const char* const* isa = npuenc_kernels_isas(); *isa; ++isa) {
@@ -89,6 +104,8 @@ inline std::vector<std::string> usable_isas() {
         if (npuenc_kernels_init(&kernels, *isa) == NPUENC_KERNELS_OK)
             names.emplace_back(*isa);
     }
+    if (under_thread_sanitizer && names.size() > 2)
+        names = {names[1], names.back()};
     return names;
 }
 

@@ -131,8 +131,8 @@ def random_f32(n):
 
 
 def random_bf16(n):
-    bits = [rng.getrandbits(16) for _ in range(n)]
-    return struct.pack(f"<{n}H", *bits), struct.pack(f"<{n}I", *(b << 16 for b in bits))
+    data = rng.randbytes(2 * n)
+    return data, struct.pack(f"<{n}I", *(b << 16 for b in struct.unpack(f"<{n}H", data)))
 
 
 def f16_bits_as_f32_bits(half):
@@ -144,9 +144,13 @@ def f16_bits_as_f32_bits(half):
     ]
 
 
+F32_BITS_OF_F16 = [f16_bits_as_f32_bits(half) for half in range(1 << 16)]
+
+
 def random_f16(n):
-    bits = [rng.getrandbits(16) for _ in range(n)]  # subnormals, infinities and NaN among them
-    return struct.pack(f"<{n}H", *bits), struct.pack(f"<{n}I", *map(f16_bits_as_f32_bits, bits))
+    data = rng.randbytes(2 * n)  # subnormals, infinities and NaN among them
+    bits = struct.unpack(f"<{n}H", data)
+    return data, struct.pack(f"<{n}I", *map(F32_BITS_OF_F16.__getitem__, bits))
 
 
 def random_scale():
@@ -200,7 +204,7 @@ TYPES = {
 
 def random_int8(rows, n):
     """Rows of n with a scale each: (stored, stored scales, values q / scale)."""
-    q = [rng.randrange(-127, 128) for _ in range(rows * n)]
+    q = rng.choices(range(-127, 128), k=rows * n)
     scales = [struct.unpack("<f", struct.pack("<f", rng.uniform(1, 4000)))[0] for _ in range(rows)]
     # A quotient of doubles rounded to f32 is the correctly rounded one: 53 >= 2 * 24 + 2.
     values = struct.pack(f"<{rows * n}f", *(x / scales[i // n] for i, x in enumerate(q)))

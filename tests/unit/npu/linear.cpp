@@ -76,7 +76,7 @@ void int8_is_the_definition() {
     device->linear(*weight, shape, problem.x.data(), y.data(), stats);
     const Quantised x(problem.x, c.rows, c.n_in, problem.ldx);
     const Quantised w(problem.w, c.n_out, c.n_in, c.n_in);
-    check_int8(problem, x, w, y, "y");
+    problem.expected(x, w).check(y, problem.ldy, "y");
     // The same weight as integers.
     const auto given = device->pack(
         c.n_out, c.n_in, Int8Rows{w.values.data(), c.n_in, w.scales.data()}, problem.bias.data());
