@@ -171,7 +171,7 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
                 product.pack_a_band(band, values, ld, submission.inputs());
             });
         }
-        submission.run(stats);
+        submission.run(parallel(), stats);
         const Timer timer(stats.unpack_ns);
         const size_t n_bands = ceil_div(product.m(), band_rows);
         parallel().for_each(ceil_div(n_bands, chunk_bands), [&](size_t chunk, unsigned) {

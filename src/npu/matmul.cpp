@@ -170,7 +170,7 @@ void Call::multiply(const Portion& portion, Stats& stats) {
         const Timer timer(stats.pack_ns);
         pack(portion, submission.inputs());
     }
-    submission.run(stats);
+    submission.run(threads_, stats);
     for (size_t part = 0; part < product.parts_of_depth(); ++part) {
         const Timer timer(is_first(portion, part) ? stats.unpack_ns : stats.accumulate_ns);
         unpack(portion, part, submission.outputs());

@@ -45,7 +45,7 @@ void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& p
         const auto [rows, ld] = pack_strip(first, count, memory.data<char>() + thread * scratch);
         of_weight.pack_b_strip(strip, rows, ld, BLayout::n_by_k, 0, buffer_.data());
     });
-    buffer_.sync(npuenc_module_to_device, 0, buffer_.bytes());
+    buffer_.sync(npuenc_module_to_device, 0, buffer_.bytes(), owner.threads);
 }
 
 NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_precision precision,
