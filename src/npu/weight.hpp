@@ -12,6 +12,14 @@
 
 namespace npuenc {
 
+// What multiplies rows with a weight of so many columns, and how deep it is.
+inline const GemmOverlay& linear_overlay(npuenc_precision precision) {
+    return precision == NPUENC_PRECISION_INT8 ? gemm_s8_s32 : gemm_bf16_f32;
+}
+inline size_t linear_depth(npuenc_precision precision, size_t n_in) {
+    return precision == NPUENC_PRECISION_BF16X2 ? split_parts * n_in : n_in;
+}
+
 class NpuWeight final : public Weight {
   public:
     // What packing needs; `array` must outlive the weight.
@@ -33,15 +41,10 @@ class NpuWeight final : public Weight {
         return buffer_.bytes() + scales_.bytes() + bias_.bytes() + sizeof *this;
     }
     const Array& array() const { return array_; }
-    const GemmOverlay& overlay() const {
-        return precision() == NPUENC_PRECISION_INT8 ? gemm_s8_s32 : gemm_bf16_f32;
-    }
-    size_t depth() const {
-        return precision() == NPUENC_PRECISION_BF16X2 ? split_parts * n_in() : n_in();
-    }
+    size_t depth() const { return linear_depth(precision(), n_in()); }
     // rows x W^T.
     Product product(size_t rows) const {
-        return {overlay(), rows, n_out(), depth(), Product::B::weight};
+        return {linear_overlay(precision()), rows, n_out(), depth(), Product::B::weight};
     }
     DevicePart packed() const { return {&buffer_, 0, buffer_.bytes()}; }
     const float* scales() const { return scales_.as<float>(); } // of int8, else null

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "bare_products.hpp"
 #include "base_model.hpp"
 #include "commands.hpp"
 #include "json.hpp"
@@ -61,6 +62,13 @@ struct Row {
     std::optional<ArrayCost> array;
 };
 
+// An encode's products by themselves.
+struct Bare {
+    std::string what;
+    std::vector<LinearProduct> products;
+    BareCost cost;
+};
+
 // What one layer more costs, of the same model.
 struct Layer {
     const char* precision;
@@ -73,6 +81,7 @@ struct Results {
     npuenc_device_info device;
     npuenc_ctx_info opened;
     std::vector<Row> products, attentions, encodes;
+    std::vector<Bare> bare;
     std::vector<Layer> layers;
     uint64_t submissions = 0, syncs = 0; // of all calls, warm-ups and repetitions included
 };
@@ -91,7 +100,7 @@ class Progress {
 
   private:
     static constexpr double n_steps =
-        std::size(sizes) * (1 + std::size(products)) + std::size(precisions) * 5 + 2; // about
+        std::size(sizes) * (1 + std::size(products)) + std::size(precisions) * 6 + 2; // about
 
     ProgressBar bar_;
     std::string note_;
@@ -165,7 +174,10 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
                      Results& results) {
     const std::vector<float> pcm = synthetic_window();
     const auto measure = [&](const Model& model, const std::string& what) -> const npuenc_stats& {
-        results.encodes.push_back({what, "encode", 1, measure_window(context, model, pcm), {}, {}});
+        Bare bare{what, {}, {}};
+        results.encodes.push_back(
+            {what, "encode", 1, measure_window(context, model, pcm, bare.products), {}, {}});
+        results.bare.push_back(std::move(bare));
         return results.encodes.back().measured.cost;
     };
     for (const Precision& precision : precisions) {
@@ -193,6 +205,16 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
         progress.begin(model_path);
         const Model model(context, model_path, precision.precision);
         measure(model, format("%s, 30 s, %s", model.info().name, precision.name));
+    }
+}
+
+void measure_bare_products(Progress& progress, Results& results) {
+    BareProducts products(results.device.bus_address, results.opened.n_threads);
+    for (Bare& bare : results.bare) {
+        progress.begin(bare.what + ", its products alone");
+        bare.cost = products.measure(bare.products);
+        results.submissions += bare.cost.n_submissions;
+        results.syncs += bare.cost.n_syncs;
     }
 }
 
@@ -265,6 +287,7 @@ Results measure(const std::string& model_path, uint32_t n_threads) {
         results.submissions = all.n_submissions;
         results.syncs = all.n_syncs;
     }
+    measure_bare_products(progress, results);
     measure_naive_products(progress, results);
     simulate_all(progress, results);
     return results;
@@ -331,6 +354,20 @@ void print_host(const Results& results) {
     });
 }
 
+void print_bare(const Results& results) {
+    std::printf("\nOf \"for NPU\", ms outside of the operators that run on the CPU: the same products "
+                "without norms,\nquantisation, scales, bias, GELU and addition. \"CPU time\" is "
+                "that of one thread that does it all\n%-60s %8s %8s %8s %8s %8s %8s\n",
+                "", "pack", "submit", "sync", "unpack", "all", "CPU time");
+    for (const Bare& bare : results.bare) {
+        const npuenc_stats& cost = bare.cost.wall;
+        std::printf("%-38s %-21s %8.3f %8.3f %8.3f %8.3f %8.3f %8.3f\n", bare.what.c_str(),
+                    "encode", milliseconds(cost.pack_ns), milliseconds(cost.submit_ns),
+                    milliseconds(cost.sync_ns), milliseconds(cost.unpack_ns),
+                    milliseconds(bare.cost.outside_ns), milliseconds(bare.cost.cpu_ns));
+    }
+}
+
 void print_array_row(const std::string& what, const char* way,
                      const std::optional<ArrayCost>& array) {
     if (!array)
@@ -382,6 +419,7 @@ void print_text(const Results& results) {
                       count_text(results.opened.n_threads, "thread").c_str()));
     print_counts(results);
     print_host(results);
+    print_bare(results);
     print_array(results);
 }
 
@@ -453,7 +491,23 @@ void print_json(const Results& results) {
             append_row(json, row);
         json.end_array();
     }
-    json.key("layers").begin_array();
+    json.key("outside_operators").begin_array();
+    for (const Bare& bare : results.bare) {
+        const npuenc_stats& cost = bare.cost.wall;
+        json.begin_object()
+            .member("name", bare.what)
+            .member("products", uint64_t{bare.products.size()})
+            .member("all_submissions", bare.cost.n_submissions)
+            .member("all_syncs", bare.cost.n_syncs)
+            .member("pack_ms", milliseconds(cost.pack_ns))
+            .member("submit_ms", milliseconds(cost.submit_ns))
+            .member("sync_ms", milliseconds(cost.sync_ns))
+            .member("unpack_ms", milliseconds(cost.unpack_ns))
+            .member("all_ms", milliseconds(bare.cost.outside_ns))
+            .member("cpu_time_ms", milliseconds(bare.cost.cpu_ns))
+            .end_object();
+    }
+    json.end_array().key("layers").begin_array();
     for (const Layer& layer : results.layers) {
         json.begin_object()
             .member("precision", layer.precision)
