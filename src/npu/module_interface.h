@@ -79,8 +79,8 @@ typedef enum npuenc_module_direction {
     npuenc_module_from_device
 } npuenc_module_direction;
 
-/* Threads of the caller's: for_each calls body(of_body, i) once for every i below n, on any of them,
- * and returns when all have ended. A body does not call back, and does not fail. */
+/* Threads of the caller's: for_each calls body(of_body, i) once for every i below n, on any of
+ * them, and returns when all have ended. A body does not call back, and does not fail. */
 typedef struct npuenc_module_threads {
     void* context;
     void (*for_each)(void* context, size_t n, void (*body)(void* of_body, size_t i), void* of_body);

@@ -179,7 +179,7 @@ class SelfTest(Case):
         for overlay in report["overlays"]:
             content = pathlib.Path(PROGRAMS.overlay_path, overlay["name"] + ".xclbin").read_bytes()
             self.assertEqual(overlay["sha256"], hashlib.sha256(content).hexdigest())
-        self.assertEqual(len(report["overlays"]), 5)
+        self.assertEqual(len(report["overlays"]), 6)
 
     def test_text(self):
         """What a person pastes: system, device, driver, firmware, XRT, overlays, checks."""

@@ -26,8 +26,7 @@ size_t operand_bytes(const GemmOverlay& overlay) {
 class BareProduct {
   public:
     BareProduct(Array& array, const LinearProduct& of, Parallel& threads)
-        : array_(array),
-          product_(*of.overlay, of.rows, of.n_out, of.depth, Product::B::weight),
+        : array_(array), product_(*of.overlay, of.rows, of.n_out, of.depth, Product::B::weight),
           row_bytes_(of.depth * operand_bytes(*of.overlay)), rows_(of.rows * row_bytes_),
           weight_(array.buffers().create(product_.b_bytes())) {
         std::memset(rows_.data(), 0x3c, rows_.bytes()); // finite in bf16
@@ -108,9 +107,10 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
             continue;
         const auto precision = static_cast<npuenc_precision>(op.precision);
         uint64_t macs = 0;
+        // As comes_in_16_bits says of results in bf16, and of those that are added.
         const auto add = [&](size_t rows, size_t n_out, size_t n_in) {
             products.push_back(
-                {&linear_overlay(precision), rows, n_out, linear_depth(precision, n_in)});
+                {&linear_overlay(precision, true), rows, n_out, linear_depth(precision, n_in)});
             macs += uint64_t{rows} * n_out * n_in;
         };
         const size_t rows = model.n_ctx, n = model.n_state;

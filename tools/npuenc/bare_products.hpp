@@ -29,9 +29,9 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
 // read them.
 struct BareCost {
     uint64_t n_submissions = 0, n_syncs = 0; // of all runs, and of the weights
-    npuenc_stats wall{};     // on all threads
-    uint64_t cpu_ns = 0;     // of one thread that does it all
-    uint64_t outside_ns = 0; // of the wall clock, without waiting for the device
+    npuenc_stats wall{};                     // on all threads
+    uint64_t cpu_ns = 0;                     // of one thread that does it all
+    uint64_t outside_ns = 0;                 // of the wall clock, without waiting for the device
 };
 
 class BareProducts {

@@ -36,11 +36,11 @@ const BatchedProduct products[] = {
 struct Precision {
     const char* name;
     int32_t precision, type;
-    const GemmOverlay& overlay; // of a layer's products, and of queries with keys
+    const GemmOverlay &of_layer, &of_scores; // its products, and those of queries with keys
 };
 const Precision precisions[] = {
-    {"int8", NPUENC_PRECISION_INT8, NPUENC_S8, gemm_s8_s32},
-    {"bf16", NPUENC_PRECISION_BF16, NPUENC_BF16, gemm_bf16_f32},
+    {"int8", NPUENC_PRECISION_INT8, NPUENC_S8, gemm_s8_s16, gemm_s8_s32},
+    {"bf16", NPUENC_PRECISION_BF16, NPUENC_BF16, gemm_bf16_f32, gemm_bf16_f32},
 };
 
 constexpr double clocks_ghz[] = {0.8, 1.03, 1.6};
@@ -150,7 +150,7 @@ void measure_attentions(const Context& npu, uint32_t n_threads, Progress& progre
              "products on the array",
              1,
              measure_attention(npu, precision.type, n_head, length),
-             {{product_work(precision.overlay, length, length, head_dim), n_head},
+             {{product_work(precision.of_scores, length, length, head_dim), n_head},
               {product_work(gemm_bf16_f32, length, head_dim, length), n_head}},
              {}});
         results.attentions.push_back({what,
@@ -196,7 +196,7 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
         results.layers.push_back({precision.name,
                                   of_a_layer(&npuenc_stats::n_submissions),
                                   of_a_layer(&npuenc_stats::n_syncs),
-                                  products_of_a_layer(precision.overlay),
+                                  products_of_a_layer(precision.of_layer),
                                   {}});
     }
     if (model_path.empty())
@@ -209,10 +209,10 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
 }
 
 void measure_bare_products(Progress& progress, Results& results) {
-    BareProducts products(results.device.bus_address, results.opened.n_threads);
+    BareProducts alone(results.device.bus_address, results.opened.n_threads);
     for (Bare& bare : results.bare) {
         progress.begin(bare.what + ", its products alone");
-        bare.cost = products.measure(bare.products);
+        bare.cost = alone.measure(bare.products);
         results.submissions += bare.cost.n_submissions;
         results.syncs += bare.cost.n_syncs;
     }
@@ -355,10 +355,11 @@ void print_host(const Results& results) {
 }
 
 void print_bare(const Results& results) {
-    std::printf("\nOf \"for NPU\", ms outside of the operators that run on the CPU: the same products "
-                "without norms,\nquantisation, scales, bias, GELU and addition. \"CPU time\" is "
-                "that of one thread that does it all\n%-60s %8s %8s %8s %8s %8s %8s\n",
-                "", "pack", "submit", "sync", "unpack", "all", "CPU time");
+    std::printf(
+        "\nOf \"for NPU\", ms outside of the operators that run on the CPU: the same products "
+        "without norms,\nquantisation, scales, bias, GELU and addition. \"CPU time\" is "
+        "that of one thread that does it all\n%-60s %8s %8s %8s %8s %8s %8s\n",
+        "", "pack", "submit", "sync", "unpack", "all", "CPU time");
     for (const Bare& bare : results.bare) {
         const npuenc_stats& cost = bare.cost.wall;
         std::printf("%-38s %-21s %8.3f %8.3f %8.3f %8.3f %8.3f %8.3f\n", bare.what.c_str(),
