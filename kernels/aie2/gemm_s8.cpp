@@ -71,8 +71,10 @@ constexpr int last_sums_store_cycles[] = {-5, -3, -1, 0,  1,  3,  5,  9,
                                           11, 13, 15, 17, 19, 21, 23, 25};
 constexpr int result_store_cycles[] = {-31, -29, -28, -26, -25, -24, -22, -20,
                                        -18, -16, -14, -12, -10, -8,  -6,  -4};
-// Results of 8 bits: a store for each accumulator.
+// Results of 8 bits: a store for each accumulator. Of 16 bits: one for each half, before its first
+// quarter is loaded; the lower half of OUT, which is all of theirs, lies in none of A's banks.
 constexpr int s8_store_cycles[] = {-31, -21, -13, -5};
+constexpr int s16_store_cycles[] = {-31, -27, -21, -17, -13, -9, -5, -3};
 
 // A has the s cycles: 7 before the first MAC of a step for the upper half and 5 for the lower, but
 // in two steps earlier.
@@ -94,8 +96,12 @@ class KernelS8 : public Kernel {
 
     // Signed 4x8x8.
     int mac_configuration() const override { return 776; }
-    int out_bytes() const override { return result_ == GemmS8Result::s32 ? sums_bytes : 64 * 64; }
-    bool shifts() const override { return result_ == GemmS8Result::s8; }
+    int out_bytes() const override {
+        return result_ == GemmS8Result::s32   ? sums_bytes
+               : result_ == GemmS8Result::s16 ? sums_bytes / 2
+                                              : sums_bytes / 4;
+    }
+    bool shifts() const override { return result_ != GemmS8Result::s32; }
     int store_to_release() const override { return result_ == GemmS8Result::s32 ? 4 : 6; }
 
     void multiply(Timeline& timeline, int block, int start) const override {
@@ -157,14 +163,17 @@ class KernelS8 : public Kernel {
 
     // The last block of a tile has the port for itself: a store in every cycle.
     void store_results(Timeline& timeline, int block, int start) const override {
-        const bool s32 = result_ == GemmS8Result::s32;
-        const int* cycles = s32 ? result_store_cycles : s8_store_cycles;
+        const int* cycles = result_ == GemmS8Result::s32   ? result_store_cycles
+                            : result_ == GemmS8Result::s16 ? s16_store_cycles
+                                                           : s8_store_cycles;
         const auto cycle_of = [&](int k) {
             return block == blocks - 1 ? start + block_cycles + 1 + k
                                        : start + set_cycles + cycles[k];
         };
-        if (s32)
+        if (result_ == GemmS8Result::s32)
             store(timeline, block, out_pointer, out_back, cycle_of);
+        else if (result_ == GemmS8Result::s16)
+            store_s16(timeline, block, cycle_of);
         else
             store_s8(timeline, block, cycle_of);
     }
@@ -190,6 +199,25 @@ class KernelS8 : public Kernel {
                 timeline.at(cycle_of(k), vst_after(from, pointer,
                                                    (k == 15 ? block_sums_bytes : next.offset()) -
                                                        sums.offset()));
+        }
+    }
+
+    // Halves of accumulators, 16 sums each: 64 bytes of results for each MAC.
+    template <class CycleOf>
+    static void store_s16(Timeline& timeline, int block, CycleOf cycle_of) {
+        for (int k = 0; k < 8; ++k) {
+            const int mac = k / 2, half = k % 2;
+            const int next = mac == 3 ? 4 : place[mac + 1];
+            const std::string from = bm(accumulator(block, mac), half);
+            if (block == blocks - 1 && k == 7)
+                timeline.at(cycle_of(k), vst_srs_s16_after(from, out_pointer, out_back, shift));
+            else
+                timeline.at(cycle_of(k),
+                            vst_srs_s16_after(from, out_pointer,
+                                              half == 0
+                                                  ? vector_bytes
+                                                  : (2 * (next - place[mac]) - 1) * vector_bytes,
+                                              shift));
         }
     }
 

@@ -8,7 +8,8 @@ namespace npuenc::aie2 {
 
 enum class GemmS8Result {
     s32, // the sums
-    s8,  // the sums, shifted right, rounded to even and saturated
+    s16, // the sums, shifted right, rounded to even and saturated
+    s8,  // the same
 };
 
 Program gemm_s8(GemmS8Result result);

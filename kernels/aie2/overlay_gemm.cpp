@@ -189,7 +189,12 @@ Overlay overlay_gemm_s8_s32() {
 }
 
 Overlay overlay_gemm_s8_s8() {
-    return make_gemm({"gemm_s8_s8", gemm_s8(GemmS8Result::s8), 64 * 64}, "int8", "int8", 64);
+    return make_gemm({"gemm_s8_s8", gemm_s8(GemmS8Result::s8), sums_bytes / 4}, "int8", "int8", 64);
+}
+
+Overlay overlay_gemm_s8_s16() {
+    return make_gemm({"gemm_s8_s16", gemm_s8(GemmS8Result::s16), sums_bytes / 2}, "int8", "int16",
+                     64);
 }
 
 Overlay overlay_gemm_bf16_f32() {

@@ -326,7 +326,7 @@ void Call::attend(const Portion& portion, Stats& stats) {
                              thread);
         });
     }
-    first.run(stats);
+    first.run(threads_, stats);
     {
         const Timer timer(stats.pack_ns);
         if (copies_values())
@@ -339,7 +339,7 @@ void Call::attend(const Portion& portion, Stats& stats) {
                        second.inputs() + a_at(results, i), thread);
         });
     }
-    second.run(stats);
+    second.run(threads_, stats);
     const Timer timer(stats.unpack_ns);
     for_each(ceil_div(results.m(), band_rows), [&](size_t i, size_t band, unsigned) {
         write(portion, i, band, second.outputs() + i * results.c_bytes());

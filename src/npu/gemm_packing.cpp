@@ -124,15 +124,34 @@ void pack_b_tile_transposed(const T* b, size_t ldb, T* out) {
         }
 }
 
+// Results of 16 bits become 32, in vectors that a compiler has instructions for.
+template <class T, size_t n>
+struct VectorOf {
+    typedef T Type __attribute__((vector_size(n * sizeof(T))));
+};
+
+template <size_t n>
+void widen(int32_t* to, const int16_t* from) {
+    typename VectorOf<int16_t, n>::Type narrow;
+    std::memcpy(&narrow, from, sizeof narrow);
+    const auto wide = __builtin_convertvector(narrow, typename VectorOf<int32_t, n>::Type);
+    std::memcpy(to, &wide, sizeof wide);
+}
+
+template <size_t n, class T>
+void widen(T* to, const T* from) {
+    move_values<n>(to, from);
+}
+
 // A band of a chunk of C. The one behind it is asked for: it is what most callers read next.
-template <size_t width, class T>
-void unpack_c_columns(const T* packed, T* c, size_t ldc) {
+template <size_t width, class From, class To>
+void unpack_c_columns(const From* packed, To* c, size_t ldc) {
     for (size_t j = 0; j < core_tile; j += width) {
-        for (size_t byte = 0; byte < band_rows * width * sizeof(T); byte += cache_line)
+        for (size_t byte = 0; byte < band_rows * width * sizeof(From); byte += cache_line)
             __builtin_prefetch(reinterpret_cast<const char*>(packed + band_rows * core_tile) +
                                byte);
         for (size_t row = 0; row < band_rows; ++row, packed += width)
-            move_values<width>(c + row * ldc + j, packed);
+            widen<width>(c + row * ldc + j, packed);
     }
 }
 
@@ -205,15 +224,17 @@ void pack_strip(const GemmTiling& tiling, size_t strip, const T* b, size_t ldb, 
     }
 }
 
-template <size_t width, class T>
-void unpack_band(const GemmTiling& tiling, size_t band, size_t n_group, const char* packed, T* to,
-                 size_t ld) {
+template <size_t width, class From, class To>
+void unpack_band(const GemmTiling& tiling, size_t band, size_t n_group, const void* packed,
+                 void* band_of_group, size_t ld) {
+    auto* const to = static_cast<To*>(band_of_group);
     const size_t tile_row = band / bands_of_tile, core_row = tile_row % array_cores;
     const size_t index = tiling.output_index(tile_row / array_cores, n_group);
     const size_t chunk = band % bands_of_tile / chunk_bands;
     for (size_t core_column = 0; core_column < array_cores; ++core_column) {
-        const auto* from = reinterpret_cast<const T*>(
-            packed + tiling.c_offset(core_column, core_row, index, chunk));
+        const auto* from =
+            reinterpret_cast<const From*>(static_cast<const char*>(packed) +
+                                          tiling.c_offset(core_column, core_row, index, chunk));
         unpack_c_columns<width>(from + band % chunk_bands * band_rows * core_tile,
                                 to + core_column * core_tile, ld);
     }
@@ -264,7 +285,7 @@ void pack_b_strip(const GemmTiling& tiling, size_t strip, const void* columns, s
 void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
             unsigned right_shift, void* packed, Parallel& threads) {
     check_leading_dimension(tiling, "B", ldb, layout == BLayout::k_by_n ? tiling.n() : tiling.k());
-    const unsigned most = tiling.overlay().result_type == NPUENC_S8 ? 31 : 0;
+    const unsigned most = shifts(tiling.overlay()) ? 31 : 0;
     if (right_shift > most)
         fail(NPUENC_E_INVALID, "%s: a right shift of %u is above %u", tiling.overlay().name,
              right_shift, most);
@@ -279,24 +300,26 @@ void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
 
 void unpack_c_band(const GemmTiling& tiling, size_t band, size_t n_group, const void* packed,
                    void* band_of_group, size_t ld) {
-    const auto* from = static_cast<const char*>(packed);
-    switch (tiling.overlay().result_type) {
-    case NPUENC_S8:
-        return unpack_band<micro_columns<int8_t>>(tiling, band, n_group, from,
-                                                  static_cast<int8_t*>(band_of_group), ld);
-    case NPUENC_S32:
-        return unpack_band<micro_columns<int8_t>>(tiling, band, n_group, from,
-                                                  static_cast<int32_t*>(band_of_group), ld);
-    default:
-        return unpack_band<micro_columns<uint16_t>>(tiling, band, n_group, from,
-                                                    static_cast<float*>(band_of_group), ld);
-    }
+    constexpr size_t s8_columns = micro_columns<int8_t>, bf16_columns = micro_columns<uint16_t>;
+    const auto unpack = [&] {
+        switch (tiling.overlay().result) {
+        case GemmResult::s32:
+            return unpack_band<s8_columns, int32_t, int32_t>;
+        case GemmResult::s16:
+            return unpack_band<s8_columns, int16_t, int32_t>;
+        case GemmResult::s8:
+            return unpack_band<s8_columns, int8_t, int8_t>;
+        default:
+            return unpack_band<bf16_columns, float, float>;
+        }
+    }();
+    unpack(tiling, band, n_group, packed, band_of_group, ld);
 }
 
 void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc,
               Parallel& threads) {
     check_leading_dimension(tiling, "C", ldc, tiling.n());
-    const size_t element = tiling.overlay().result_type == NPUENC_S8 ? 1 : 4;
+    const size_t element = result_bytes(tiling.overlay());
     threads.for_each(ceil_div(tiling.m(), band_rows), [&](size_t band, unsigned) {
         alignas(cache_line) char whole[band_rows * output_group * sizeof(int32_t)];
         const size_t row = band * band_rows, rows = remaining(tiling.m(), row, band_rows);

@@ -7,7 +7,8 @@
 // sixteens, micro-tile columns of 8 (int8 operands) or 4 (bf16), then 8 rows. Edges are filled with
 // zeros.
 //
-// bf16 values are uint16_t. Results do not depend on the number of threads.
+// bf16 values are uint16_t. Results of int16 are unpacked to int32. Results do not depend on the
+// number of threads.
 //
 // Matrices can be taken as a whole, or in parts by whoever makes their values on the way: eight
 // rows of A or C are a band, 64 columns of B a strip; padded to whole groups there are
@@ -41,8 +42,13 @@ enum class BLayout {
     n_by_k, // B transposed, as the weight of a linear layer is stored
 };
 
-// B, rows `ldb` elements apart, into the tiling's b_bytes(): the same for every M. An int8 result
-// is sum / 2^right_shift, 0 to 31; of other results the shift is 0. Throws Error E_INVALID else.
+// Of a result once it is unpacked.
+constexpr size_t result_bytes(const GemmOverlay& overlay) {
+    return overlay.result == GemmResult::s8 ? sizeof(int8_t) : sizeof(int32_t);
+}
+
+// B, rows `ldb` elements apart, into the tiling's b_bytes(): the same for every M. A result of 8 or
+// 16 bits is sum / 2^right_shift, 0 to 31; of others the shift is 0. Throws Error E_INVALID else.
 void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
             unsigned right_shift, void* packed, Parallel& threads);
 

@@ -11,11 +11,11 @@ namespace {
 
 // An overlay may be described by a file: only what packing knows is good.
 void check_overlay(const GemmOverlay& overlay) {
-    for (const GemmOverlay* known : {&gemm_s8_s32, &gemm_s8_s8, &gemm_bf16_f32})
-        if (overlay.operand_type == known->operand_type &&
-            overlay.result_type == known->result_type && overlay.k_tile == known->k_tile &&
-            overlay.a_message == known->a_message && overlay.b_header == known->b_header &&
-            overlay.b_message == known->b_message && overlay.c_chunk == known->c_chunk)
+    for (const GemmOverlay* known : gemm_overlays)
+        if (overlay.operand_type == known->operand_type && overlay.result == known->result &&
+            overlay.k_tile == known->k_tile && overlay.a_message == known->a_message &&
+            overlay.b_header == known->b_header && overlay.b_message == known->b_message &&
+            overlay.c_chunk == known->c_chunk)
             return;
     fail(NPUENC_E_UNSUPPORTED, "%s: types or sizes of messages are not those npuenc knows",
          overlay.name);

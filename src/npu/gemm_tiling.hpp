@@ -26,10 +26,19 @@ constexpr size_t array_cores = 4; // rows of cores, and columns
 constexpr size_t core_tile = 64;  // rows and columns of C on one core
 constexpr size_t output_group = array_cores * core_tile;
 
+// What the cores send of their sums, which have 32 bits.
+enum class GemmResult {
+    s32,
+    s16, // sum / 2^s, to nearest even and saturated; s goes with B
+    s8,  // the same
+    f32,
+};
+
 // What is built into an overlay's programs.
 struct GemmOverlay {
     const char* name;
-    npuenc_dtype operand_type, result_type;
+    npuenc_dtype operand_type;
+    GemmResult result;
     size_t k_tile;    // along K
     size_t a_message; // bytes of a tile of A
     size_t b_header;  // bytes that go before a tile of B and say where along K it is
@@ -39,12 +48,22 @@ struct GemmOverlay {
 
 constexpr size_t c_chunks = 2;
 
-inline constexpr GemmOverlay gemm_s8_s32{"gemm_s8_s32", NPUENC_S8, NPUENC_S32, 64,
-                                         4096,          32,        4128,       8192};
-inline constexpr GemmOverlay gemm_s8_s8{"gemm_s8_s8", NPUENC_S8, NPUENC_S8, 64,
-                                        4096,         32,        4128,      2048};
+inline constexpr GemmOverlay gemm_s8_s32{"gemm_s8_s32", NPUENC_S8, GemmResult::s32, 64, 4096, 32,
+                                         4128,          8192};
+inline constexpr GemmOverlay gemm_s8_s16{"gemm_s8_s16", NPUENC_S8, GemmResult::s16, 64, 4096, 32,
+                                         4128,          4096};
+inline constexpr GemmOverlay gemm_s8_s8{"gemm_s8_s8", NPUENC_S8, GemmResult::s8, 64,
+                                        4096,         32,        4128,           2048};
 inline constexpr GemmOverlay gemm_bf16_f32{
-    "gemm_bf16_f32", NPUENC_BF16, NPUENC_F32, 32, 4096, 32, 4128, 8192};
+    "gemm_bf16_f32", NPUENC_BF16, GemmResult::f32, 32, 4096, 32, 4128, 8192};
+
+inline constexpr const GemmOverlay* gemm_overlays[] = {&gemm_s8_s32, &gemm_s8_s16, &gemm_s8_s8,
+                                                       &gemm_bf16_f32};
+
+// Whether results are shifted to the right.
+constexpr bool shifts(const GemmOverlay& overlay) {
+    return overlay.result == GemmResult::s16 || overlay.result == GemmResult::s8;
+}
 
 // What one product costs the host and the controller.
 struct GemmCost {
@@ -65,7 +84,7 @@ class GemmTiling {
     // C [m][n] = A [m][k] B [k][n]. Throws Error E_INVALID where one of them is 0 and
     // E_UNSUPPORTED where the product has to be cut before it comes here: m or n above 16384 or
     // both above 2304, k above 65024 (int8) or 32512 (bf16); and for an overlay whose messages are
-    // not those of the three above.
+    // not those of gemm_overlays.
     GemmTiling(const GemmOverlay& overlay, size_t m, size_t n, size_t k);
 
     const GemmOverlay& overlay() const { return overlay_; }

@@ -89,9 +89,10 @@ class Input {
 // What becomes of the sums.
 class Output {
   public:
-    Output(const npuenc_kernels& kernels, const NpuWeight& weight, const Linear& shape, void* y)
+    Output(const npuenc_kernels& kernels, const NpuWeight& weight, const Linear& shape,
+           bool in_16_bits, void* y)
         : kernels_(kernels), precision_(weight.precision()),
-          whole_(finish_of(shape, precision_, weight.scales(), weight.bias(), y)) {}
+          whole_(finish_of(shape, precision_, weight.scales(in_16_bits), weight.bias(), y)) {}
 
     // A band of a group of columns of a product, of which row 0 is row `first` of the call.
     // scales: of the product's rows, for int8.
@@ -119,9 +120,9 @@ class Output {
     const npuenc_finish whole_;
 };
 
-// So many rows that a submission is within its bound: whole groups, but for the last one.
-size_t rows_at_once(const Array& array, const NpuWeight& weight, size_t rows) {
-    const Product group = weight.product(1);
+// So many rows that a submission is within its bound: whole groups, but for the last one. `group`
+// is the product of one.
+size_t rows_at_once(const Array& array, const Product& group, size_t rows) {
     const size_t groups = array.most_bytes() / (group.a_bytes() + group.c_bytes());
     return std::min(rows, std::max<size_t>(groups, 1) * output_group);
 }
@@ -148,8 +149,9 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     array_.check();
 
     const Input input(kernels_, *weight, shape, x);
-    const Output output(kernels_, *weight, shape, y);
-    const size_t most_rows = rows_at_once(array_, *weight, shape.rows);
+    const bool in_16_bits = comes_in_16_bits(shape, weight->precision());
+    const Output output(kernels_, *weight, shape, in_16_bits, y);
+    const size_t most_rows = rows_at_once(array_, weight->product(1, in_16_bits), shape.rows);
     const size_t scratch = input.scratch_bytes();
     const size_t scales_bytes = round_up(size_product(most_rows, sizeof(float)), cache_line);
     const SharedMemory::Lease memory(shared_,
@@ -157,7 +159,8 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     auto* const scales = memory.data<float>();
 
     for (size_t first = 0; first < shape.rows; first += most_rows) {
-        const Product product = weight->product(std::min(most_rows, shape.rows - first));
+        const Product product =
+            weight->product(std::min(most_rows, shape.rows - first), in_16_bits);
         Submission submission(array_, product.a_bytes(), product.c_bytes());
         product.add_to(submission, array_, submission.input(0, product.a_bytes()), weight->packed(),
                        submission.output(0, product.c_bytes()));
@@ -171,7 +174,7 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
                 product.pack_a_band(band, values, ld, submission.inputs());
             });
         }
-        submission.run(stats);
+        submission.run(parallel(), stats);
         const Timer timer(stats.unpack_ns);
         const size_t n_bands = ceil_div(product.m(), band_rows);
         parallel().for_each(ceil_div(n_bands, chunk_bands), [&](size_t chunk, unsigned) {

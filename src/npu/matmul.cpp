@@ -55,8 +55,7 @@ class Call {
     Call(const npuenc_kernels& kernels, Array& array, Parallel& threads, SharedMemory& shared,
          const Matmul& shape, const void* a, const void* b, void* c)
         : kernels_(kernels), array_(array), threads_(threads), shape_(shape),
-          overlay_(overlay_for(shape)),
-          right_shift_(overlay_.result_type == NPUENC_S8 ? right_shift(shape) : 0),
+          overlay_(overlay_for(shape)), right_shift_(shifts(overlay_) ? right_shift(shape) : 0),
           a_(static_cast<const char*>(a)), b_(static_cast<const char*>(b)),
           c_(static_cast<char*>(c)), most_(most_at_once()), kept_(shared, kept_bytes()) {}
 
@@ -99,7 +98,9 @@ class Call {
     void add_up(size_t n, const char* part, bool first, char* sums) const;
     void convert(size_t n, const char* sums, char* c) const;
 
-    size_t part_size() const { return overlay_.result_type == NPUENC_S8 ? 1 : 4; }
+    size_t part_size() const { return result_bytes(overlay_); }
+    // C is the array's result itself.
+    bool is_direct() const { return element_size(shape_.c_type) == part_size(); }
 
     const npuenc_kernels& kernels_;
     Array& array_;
@@ -139,8 +140,7 @@ Call::Extent Call::most_at_once() const {
 }
 
 size_t Call::kept_bytes() const {
-    if (overlay_.result_type == shape_.c_type ||
-        Product(overlay_, 1, 1, shape_.k).parts_of_depth() == 1)
+    if (is_direct() || Product(overlay_, 1, 1, shape_.k).parts_of_depth() == 1)
         return 0;
     return size_product(size_product(most_.items, most_.rows), most_.columns * part_size());
 }
@@ -170,7 +170,7 @@ void Call::multiply(const Portion& portion, Stats& stats) {
         const Timer timer(stats.pack_ns);
         pack(portion, submission.inputs());
     }
-    submission.run(stats);
+    submission.run(threads_, stats);
     for (size_t part = 0; part < product.parts_of_depth(); ++part) {
         const Timer timer(is_first(portion, part) ? stats.unpack_ns : stats.accumulate_ns);
         unpack(portion, part, submission.outputs());
@@ -229,7 +229,7 @@ void Call::unpack(const Portion& portion, size_t part, const char* outputs) cons
 
 // n sums of one part of K, which may be the first and the last one.
 void Call::take(size_t n, const char* part, bool first, bool last, char* kept, char* c) const {
-    if (overlay_.result_type == shape_.c_type)
+    if (is_direct())
         return add_up(n, part, first, c);
     if (first && last)
         return convert(n, part, c);
@@ -249,7 +249,7 @@ void add(size_t n, const char* part, char* sums) {
 void Call::add_up(size_t n, const char* part, bool first, char* sums) const {
     if (first)
         std::memcpy(sums, part, n * part_size());
-    else if (overlay_.result_type == NPUENC_F32)
+    else if (overlay_.result == GemmResult::f32)
         add<float>(n, part, sums);
     else
         add<uint32_t>(n, part, sums);

@@ -31,7 +31,7 @@
 extern "C" {
 #endif
 
-#define NPUENC_MODULE_INTERFACE 1u
+#define NPUENC_MODULE_INTERFACE 2u
 
 /* Buffer arguments of a command: the firmware translates the addresses of no more. */
 enum { npuenc_module_max_arguments = 5 };
@@ -79,6 +79,13 @@ typedef enum npuenc_module_direction {
     npuenc_module_from_device
 } npuenc_module_direction;
 
+/* Threads of the caller's: for_each calls body(of_body, i) once for every i below n, on any of
+ * them, and returns when all have ended. A body does not call back, and does not fail. */
+typedef struct npuenc_module_threads {
+    void* context;
+    void (*for_each)(void* context, size_t n, void (*body)(void* of_body, size_t i), void* of_body);
+} npuenc_module_threads;
+
 typedef struct npuenc_module {
     uint32_t interface; /* NPUENC_MODULE_INTERFACE */
 
@@ -107,9 +114,11 @@ typedef struct npuenc_module {
                              npuenc_module_failure* failure);
     void (*buffer_free)(npuenc_module_buffer* buffer);
 
-    /* Makes what the host wrote visible to the device, or what the device wrote to the host. */
+    /* Makes what the host wrote visible to the device, or what the device wrote to the host; the
+     * caller's thread may share that with `threads`, unless NULL. */
     int32_t (*buffer_sync)(npuenc_module_buffer* buffer, npuenc_module_direction direction,
-                           size_t offset, size_t bytes, npuenc_module_failure* failure);
+                           size_t offset, size_t bytes, const npuenc_module_threads* threads,
+                           npuenc_module_failure* failure);
 
     /* Hands over commands, 1 or more and all of one overlay, to run one after another: one
      * submission. Buffers and programs must live until `wait` has returned. */

@@ -104,13 +104,11 @@ void ask_module(std::vector<DeviceDescription>& devices) {
 }
 
 // What NpuDevice runs on.
-constexpr const char* overlays_in_use[] = {gemm_s8_s32.name, gemm_s8_s8.name, gemm_bf16_f32.name,
-                                           attention_s8_64x64.name};
-
 void ask_overlays() {
     const OverlayCatalog overlays;
-    for (const char* name : overlays_in_use)
-        overlays.get(name);
+    for (const GemmOverlay* gemm : gemm_overlays)
+        overlays.get(gemm->name);
+    overlays.get(attention_s8_64x64.name);
 }
 
 } // namespace

@@ -68,13 +68,26 @@ const char* type_name(npuenc_dtype type) {
     }
 }
 
+const char* type_name(GemmResult result) {
+    switch (result) {
+    case GemmResult::s32:
+        return "int32";
+    case GemmResult::s16:
+        return "int16";
+    case GemmResult::s8:
+        return "int8";
+    default:
+        return "float32";
+    }
+}
+
 Expectation expect(const GemmOverlay& gemm) {
     const char* operand = type_name(gemm.operand_type);
     return {gemm.name,
             "gemm",
             3,
             array_cores,
-            {{"a", operand}, {"b", operand}, {"c", type_name(gemm.result_type)}},
+            {{"a", operand}, {"b", operand}, {"c", type_name(gemm.result)}},
             {{"rows", core_tile}, {"columns", core_tile}, {"depth", gemm.k_tile}},
             {{"a_message_bytes", gemm.a_message},
              {"b_message_bytes", gemm.b_message},
@@ -97,7 +110,10 @@ Expectation expect(const OneToOneOverlay& overlay, const char* kernel,
 }
 
 std::vector<Expectation> expectations() {
-    return {expect(gemm_s8_s32), expect(gemm_s8_s8), expect(gemm_bf16_f32),
+    return {expect(gemm_s8_s32),
+            expect(gemm_s8_s16),
+            expect(gemm_s8_s8),
+            expect(gemm_bf16_f32),
             expect(attention_s8_64x64, "attention",
                    {{"q", "int8"}, {"k", "int8"}, {"v", "int8"}, {"out", "int8"}},
                    {{"positions", 64}, {"dimensions", 64}}),

@@ -79,7 +79,7 @@ void Product::add_up_c_band(size_t band, size_t n_group, const char* packed, voi
     for (size_t part = 1; part < tiles_.parts(); ++part) {
         alignas(cache_line) char more[band_rows * output_group * sizeof(int32_t)];
         unpack_c_band(part, band, n_group, packed, more, output_group);
-        if (overlay_.result_type == NPUENC_F32)
+        if (overlay_.result == GemmResult::f32)
             add(reinterpret_cast<const float*>(more), static_cast<float*>(band_of_group), ld);
         else
             add(reinterpret_cast<const uint32_t*>(more), static_cast<uint32_t*>(band_of_group), ld);

@@ -54,7 +54,7 @@ class Product {
     // Of one part of depth.
     void unpack_c_band(size_t part, size_t band, size_t n_group, const char* packed,
                        void* band_of_group, size_t ld) const;
-    // The sums of all parts; of results of 32 bits.
+    // The sums of all parts; not of results of 8 bits.
     void add_up_c_band(size_t band, size_t n_group, const char* packed, void* band_of_group,
                        size_t ld) const;
 

@@ -63,17 +63,17 @@ std::vector<uint16_t> bf16_values(Values& values, size_t n) {
     return out;
 }
 
-Matmul product(const GemmOverlay& overlay) {
+Matmul product(const GemmOverlay& overlay, npuenc_dtype result_type) {
     Matmul shape{};
     shape.a_type = shape.b_type = overlay.operand_type;
-    shape.c_type = overlay.result_type;
+    shape.c_type = result_type;
     shape.batch = 1;
     shape.m = shape.n = side;
     shape.k = shape.lda = depth(overlay);
     shape.ldb = shape.ldc = side;
     shape.stride_a = shape.stride_b = side * shape.k;
     shape.stride_c = side * side;
-    shape.scale = overlay.result_type == NPUENC_S8 ? std::ldexp(1.0f, -int{right_shift}) : 0.0f;
+    shape.scale = shifts(overlay) ? std::ldexp(1.0f, -int{right_shift}) : 0.0f;
     return shape;
 }
 
@@ -98,15 +98,40 @@ void require_equal(const std::vector<Element>& results, const std::vector<Elemen
 }
 
 template <class Result, class Operand>
-void test_product(Device& device, const GemmOverlay& overlay, const std::vector<Operand>& a,
-                  const std::vector<Operand>& b) {
+void test_product(Device& device, const GemmOverlay& overlay, npuenc_dtype result_type,
+                  const std::vector<Operand>& a, const std::vector<Operand>& b) {
     test(overlay.name, [&] {
-        const Matmul shape = product(overlay);
+        const Matmul shape = product(overlay, result_type);
         std::vector<Result> expected(side * side), results(side * side);
         Stats stats;
         device.host().matmul(shape, a.data(), b.data(), expected.data(), stats);
         device.matmul(shape, a.data(), b.data(), results.data(), stats);
         require_equal(results, expected);
+    });
+}
+
+// Of a weight of steps of 64 the array shifts sums by 6 at most: to the bit what they are.
+void test_linear(Device& device, const std::vector<int8_t>& x, const std::vector<int8_t>& w) {
+    test(gemm_s8_s16.name, [&] {
+        const size_t n_in = depth(gemm_s8_s16);
+        std::vector<int8_t> steps(w.size());
+        std::transform(w.begin(), w.end(), steps.begin(),
+                       [](int8_t value) { return static_cast<int8_t>(value & ~63); });
+        const std::vector<float> rows(x.begin(), x.end()), scales(side, 1.0f);
+        Linear shape{};
+        shape.x_type = NPUENC_F32;
+        shape.y_type = NPUENC_BF16;
+        shape.rows = shape.ldy = side;
+        shape.ldx = n_in;
+        const auto multiply = [&](Device& by) {
+            const auto weight =
+                by.pack(side, n_in, Int8Rows{steps.data(), n_in, scales.data()}, nullptr);
+            std::vector<uint16_t> results(side * side);
+            Stats stats;
+            by.linear(*weight, shape, rows.data(), results.data(), stats);
+            return results;
+        };
+        require_equal(multiply(device), multiply(device.host()));
     });
 }
 
@@ -154,9 +179,10 @@ void run_self_test(Device& device) {
     const size_t int8_size = side * depth(gemm_s8_s32), bf16_size = side * depth(gemm_bf16_f32);
     const std::vector<int8_t> a = int8_values(values, int8_size, 128),
                               b = int8_values(values, int8_size, 128);
-    test_product<int32_t>(device, gemm_s8_s32, a, b);
-    test_product<int8_t>(device, gemm_s8_s8, a, b);
-    test_product<float>(device, gemm_bf16_f32, bf16_values(values, bf16_size),
+    test_product<int32_t>(device, gemm_s8_s32, NPUENC_S32, a, b);
+    test_linear(device, a, b);
+    test_product<int8_t>(device, gemm_s8_s8, NPUENC_S8, a, b);
+    test_product<float>(device, gemm_bf16_f32, NPUENC_F32, bf16_values(values, bf16_size),
                         bf16_values(values, bf16_size));
     test_attention(device, values);
 }

@@ -40,8 +40,14 @@ DeviceBuffer::~DeviceBuffer() {
         session_->module().buffer_free(handle_);
 }
 
-void DeviceBuffer::sync(npuenc_module_direction direction, size_t offset, size_t bytes) const {
-    session_->call(session_->module().buffer_sync, handle_, direction, offset, bytes);
+void DeviceBuffer::sync(npuenc_module_direction direction, size_t offset, size_t bytes,
+                        Parallel& threads) const {
+    const npuenc_module_threads of_module{
+        &threads, [](void* context, size_t n, void (*body)(void*, size_t), void* of_body) {
+            static_cast<Parallel*>(context)->for_each(
+                n, [&](size_t i, unsigned) { body(of_body, i); });
+        }};
+    session_->call(session_->module().buffer_sync, handle_, direction, offset, bytes, &of_module);
 }
 
 void DeviceBuffer::swap(DeviceBuffer& other) noexcept {

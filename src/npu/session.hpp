@@ -13,6 +13,7 @@
 
 #include <npuenc/npuenc.h>
 
+#include "device/parallel.hpp"
 #include "npu/module_interface.h"
 
 namespace npuenc {
@@ -75,7 +76,8 @@ class DeviceBuffer {
     char* data() const { return static_cast<char*>(memory_); }
     size_t bytes() const { return bytes_; }
 
-    void sync(npuenc_module_direction direction, size_t offset, size_t bytes) const;
+    void sync(npuenc_module_direction direction, size_t offset, size_t bytes,
+              Parallel& threads) const;
 
   private:
     void swap(DeviceBuffer& other) noexcept;

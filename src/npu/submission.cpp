@@ -31,10 +31,10 @@ void Submission::add(std::shared_ptr<const Program> program,
     lists_.commands.push_back(command);
 }
 
-void Submission::run(Stats& stats) {
+void Submission::run(Parallel& threads, Stats& stats) {
     {
         const Timer timer(stats.sync_ns);
-        inputs_.buffer().sync(npuenc_module_to_device, 0, input_bytes_);
+        inputs_.buffer().sync(npuenc_module_to_device, 0, input_bytes_, threads);
         ++stats.n_syncs;
         stats.bytes_to_device += input_bytes_;
     }
@@ -46,7 +46,7 @@ void Submission::run(Stats& stats) {
         running.wait();
     }
     const Timer timer(stats.sync_ns);
-    outputs_.buffer().sync(npuenc_module_from_device, 0, output_bytes_);
+    outputs_.buffer().sync(npuenc_module_from_device, 0, output_bytes_, threads);
     ++stats.n_syncs;
     stats.bytes_from_device += output_bytes_;
 }

@@ -40,8 +40,9 @@ class Submission {
     void add(std::shared_ptr<const Program> program, std::initializer_list<DevicePart> arguments);
 
     // Inputs have been written; returns when the outputs can be read. Throws Error with what the
-    // module says; the device does not touch the buffers any more then either.
-    void run(Stats& stats);
+    // module says; the device does not touch the buffers any more then either. `threads` are for
+    // synchronising.
+    void run(Parallel& threads, Stats& stats);
 
   private:
     Array& array_;

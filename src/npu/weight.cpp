@@ -2,6 +2,8 @@
 #include "npu/weight.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 #include "error.hpp"
 
@@ -20,11 +22,30 @@ struct Rows {
     size_t ld;
 };
 
+// The least s for which sum / 2^s is within int16, whatever the row of x.
+unsigned right_shift(const Rows& rows, size_t n_rows, size_t n) {
+    constexpr int64_t largest_x = 127, largest_result = INT16_MAX;
+    int64_t most = 0;
+    for (size_t i = 0; i < n_rows; ++i) {
+        const int8_t* row = static_cast<const int8_t*>(rows.values) + i * rows.ld;
+        int64_t magnitudes = 0;
+        for (size_t k = 0; k < n; ++k)
+            magnitudes += std::abs(row[k]);
+        most = std::max(most, magnitudes);
+    }
+    unsigned shift = 0;
+    while (std::ldexp(static_cast<double>(largest_x * most), -static_cast<int>(shift)) >
+           static_cast<double>(largest_result))
+        ++shift;
+    return shift;
+}
+
 } // namespace
 
 void NpuWeight::allocate(const float* bias) {
     if (precision() == NPUENC_PRECISION_INT8)
-        scales_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
+        for (AlignedBuffer* scales : {&scales_, &scales_in_16_bits_})
+            *scales = AlignedBuffer(size_product(n_out(), sizeof(float)));
     if (bias) {
         bias_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
         std::copy_n(bias, n_out(), bias_.as<float>());
@@ -34,7 +55,7 @@ void NpuWeight::allocate(const float* bias) {
 // pack_strip(first row, count, memory of the thread for core_tile rows) returns Rows.
 template <class PackStrip>
 void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& pack_strip) {
-    const Product of_weight = product(1);
+    const Product of_weight = product(1, false); // or true: the weight is the same
     buffer_ = owner.array.buffers().create(of_weight.b_bytes());
     const size_t scratch = round_up(size_product(core_tile, bytes_of_row), cache_line);
     const SharedMemory::Lease memory(owner.shared,
@@ -42,10 +63,17 @@ void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& p
     owner.threads.for_each(of_weight.strips(), [&](size_t strip, unsigned thread) {
         const size_t first = std::min(strip * core_tile, n_out());
         const size_t count = std::min(core_tile, n_out() - first);
-        const auto [rows, ld] = pack_strip(first, count, memory.data<char>() + thread * scratch);
-        of_weight.pack_b_strip(strip, rows, ld, BLayout::n_by_k, 0, buffer_.data());
+        const Rows rows = pack_strip(first, count, memory.data<char>() + thread * scratch);
+        unsigned shift = 0;
+        if (precision() == NPUENC_PRECISION_INT8) {
+            shift = right_shift(rows, count, n_in());
+            for (size_t i = first; i < first + count; ++i)
+                scales_in_16_bits_.as<float>()[i] =
+                    std::ldexp(scales_.as<float>()[i], static_cast<int>(shift));
+        }
+        of_weight.pack_b_strip(strip, rows.values, rows.ld, BLayout::n_by_k, shift, buffer_.data());
     });
-    buffer_.sync(npuenc_module_to_device, 0, buffer_.bytes());
+    buffer_.sync(npuenc_module_to_device, 0, buffer_.bytes(), owner.threads);
 }
 
 NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_precision precision,

@@ -12,6 +12,26 @@
 
 namespace npuenc {
 
+// Whether the sums of a linear layer come back in 16 bits, half of what the host has to read: those
+// of int8, where the result is bf16 or is added to the residual stream. Each is sum / 2^s, with the
+// s for which no sum can leave int16, whatever the row of x, as the largest sum of magnitudes of 64
+// rows of the weight says. That is off by at most 1/258 of the largest one; half of a row's own is
+// how far rounding x to int8 may have moved its sum already. Sums of bf16 stay f32: rounded to
+// bf16, those that are added to the residual stream cost more than the bounds leave.
+inline bool comes_in_16_bits(const Linear& shape, npuenc_precision precision) {
+    return precision == NPUENC_PRECISION_INT8 && (shape.y_type == NPUENC_BF16 || shape.addend);
+}
+
+// What multiplies rows with a weight of so many columns, and how deep it is.
+inline const GemmOverlay& linear_overlay(npuenc_precision precision, bool in_16_bits) {
+    if (precision != NPUENC_PRECISION_INT8)
+        return gemm_bf16_f32;
+    return in_16_bits ? gemm_s8_s16 : gemm_s8_s32;
+}
+inline size_t linear_depth(npuenc_precision precision, size_t n_in) {
+    return precision == NPUENC_PRECISION_BF16X2 ? split_parts * n_in : n_in;
+}
+
 class NpuWeight final : public Weight {
   public:
     // What packing needs; `array` must outlive the weight.
@@ -30,22 +50,22 @@ class NpuWeight final : public Weight {
               const float* bias);
 
     size_t bytes() const override {
-        return buffer_.bytes() + scales_.bytes() + bias_.bytes() + sizeof *this;
+        return buffer_.bytes() + scales_.bytes() + scales_in_16_bits_.bytes() + bias_.bytes() +
+               sizeof *this;
     }
     const Array& array() const { return array_; }
-    const GemmOverlay& overlay() const {
-        return precision() == NPUENC_PRECISION_INT8 ? gemm_s8_s32 : gemm_bf16_f32;
-    }
-    size_t depth() const {
-        return precision() == NPUENC_PRECISION_BF16X2 ? split_parts * n_in() : n_in();
-    }
+    size_t depth() const { return linear_depth(precision(), n_in()); }
     // rows x W^T.
-    Product product(size_t rows) const {
-        return {overlay(), rows, n_out(), depth(), Product::B::weight};
+    Product product(size_t rows, bool in_16_bits) const {
+        return {linear_overlay(precision(), in_16_bits), rows, n_out(), depth(),
+                Product::B::weight};
     }
     DevicePart packed() const { return {&buffer_, 0, buffer_.bytes()}; }
-    const float* scales() const { return scales_.as<float>(); } // of int8, else null
-    const float* bias() const { return bias_.as<float>(); }     // may be null
+    // Of int8, else null: what a unit of the product is worth.
+    const float* scales(bool in_16_bits) const {
+        return (in_16_bits ? scales_in_16_bits_ : scales_).as<float>();
+    }
+    const float* bias() const { return bias_.as<float>(); } // may be null
 
   private:
     void allocate(const float* bias);
@@ -54,7 +74,7 @@ class NpuWeight final : public Weight {
 
     const Array& array_;
     DeviceBuffer buffer_;
-    AlignedBuffer scales_, bias_;
+    AlignedBuffer scales_, scales_in_16_bits_, bias_;
 };
 
 } // namespace npuenc

@@ -37,7 +37,8 @@ Buffer::Buffer(std::shared_ptr<Device> device, size_t bytes)
     });
 }
 
-void Buffer::sync(npuenc_module_direction direction, size_t offset, size_t bytes) {
+void Buffer::sync(npuenc_module_direction direction, size_t offset, size_t bytes,
+                  const npuenc_module_threads* threads) {
     if (offset > size_ || bytes > size_ - offset)
         fail(NPUENC_E_INVALID, "bytes %zu to %zu of a buffer of %zu", offset, offset + bytes,
              size_);
@@ -45,7 +46,7 @@ void Buffer::sync(npuenc_module_direction direction, size_t offset, size_t bytes
     if (bytes == 0)
         return;
     device_->call("synchronising a buffer", NPUENC_E_DEVICE,
-                  [&] { synchronise(bo_, memory_, direction, offset, bytes); });
+                  [&] { synchronise(bo_, memory_, direction, offset, bytes, threads); });
 }
 
 ::xrt::bo Buffer::part(size_t offset, size_t bytes) const {

@@ -27,7 +27,9 @@ class Buffer {
     Device& device() const { return *device_; }
     void* memory() const { return memory_; }
 
-    void sync(npuenc_module_direction direction, size_t offset, size_t bytes);
+    // threads: may be null.
+    void sync(npuenc_module_direction direction, size_t offset, size_t bytes,
+              const npuenc_module_threads* threads);
 
     // A part as the argument of a command. XRT makes it without a system call, so that nobody has
     // to keep it. Throws Error E_INVALID for one that is not within the buffer.

@@ -115,8 +115,9 @@ void buffer_free(npuenc_module_buffer* buffer) {
 }
 
 int32_t buffer_sync(npuenc_module_buffer* buffer, npuenc_module_direction direction, size_t offset,
-                    size_t bytes, npuenc_module_failure* failure) {
-    return at_border(failure, [&] { buffer->buffer.sync(direction, offset, bytes); });
+                    size_t bytes, const npuenc_module_threads* threads,
+                    npuenc_module_failure* failure) {
+    return at_border(failure, [&] { buffer->buffer.sync(direction, offset, bytes, threads); });
 }
 
 Command read_command(const npuenc_module_command& command) {

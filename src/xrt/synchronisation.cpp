@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "xrt/synchronisation.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #if defined(__x86_64__)
@@ -13,6 +14,9 @@ namespace {
 
 #if defined(__x86_64__)
 constexpr size_t cache_line = 64;
+
+// What a thread flushes at a time: long enough, at 10 us, to be worth waking it.
+constexpr size_t slice_bytes = size_t{128} << 10;
 
 bool has_clflushopt() {
     unsigned a, b, c, d;
@@ -31,6 +35,26 @@ bool has_clflushopt() {
         _mm_clflushopt(const_cast<char*>(line));
     _mm_mfence();
 }
+
+// A line is flushed from the caches of all cores, whichever of them does it.
+void flush(const char* first, size_t bytes, const npuenc_module_threads* threads) {
+    if (!threads || bytes <= slice_bytes) {
+        flush(first, bytes);
+        return;
+    }
+    struct Range {
+        const char* first;
+        size_t bytes;
+    } range{first, bytes};
+    threads->for_each(
+        threads->context, (bytes + slice_bytes - 1) / slice_bytes,
+        [](void* of_body, size_t i) {
+            const auto& all = *static_cast<const Range*>(of_body);
+            const size_t begin = i * slice_bytes;
+            flush(all.first + begin, std::min(slice_bytes, all.bytes - begin));
+        },
+        &range);
+}
 #endif
 
 } // namespace
@@ -39,11 +63,11 @@ bool has_clflushopt() {
 // next (amd/xdna-driver, src/shim/buffer.cpp, buffer::sync): a millisecond for half a megabyte.
 // CLFLUSHOPT does the same to lines in any order, in a twentieth of the time.
 void synchronise(::xrt::bo& bo, void* memory, npuenc_module_direction direction, size_t offset,
-                 size_t bytes) {
+                 size_t bytes, [[maybe_unused]] const npuenc_module_threads* threads) {
 #if defined(__x86_64__)
     static const bool in_any_order = has_clflushopt();
     if (in_any_order) {
-        flush(static_cast<const char*>(memory) + offset, bytes);
+        flush(static_cast<const char*>(memory) + offset, bytes, threads);
         return;
     }
 #endif

@@ -10,8 +10,8 @@
 
 namespace npuenc::module {
 
-// Of a bo that is mapped at `memory`. bytes: at least 1, within the bo.
+// Of a bo that is mapped at `memory`. bytes: at least 1, within the bo. threads: may be null.
 void synchronise(::xrt::bo& bo, void* memory, npuenc_module_direction direction, size_t offset,
-                 size_t bytes);
+                 size_t bytes, const npuenc_module_threads* threads);
 
 } // namespace npuenc::module

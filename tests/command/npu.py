@@ -179,7 +179,7 @@ class SelfTest(Case):
         for overlay in report["overlays"]:
             content = pathlib.Path(PROGRAMS.overlay_path, overlay["name"] + ".xclbin").read_bytes()
             self.assertEqual(overlay["sha256"], hashlib.sha256(content).hexdigest())
-        self.assertEqual(len(report["overlays"]), 5)
+        self.assertEqual(len(report["overlays"]), 6)
 
     def test_text(self):
         """What a person pastes: system, device, driver, firmware, XRT, overlays, checks."""
@@ -268,6 +268,18 @@ class Bench(Case):
             self.assertAlmostEqual(row["host_ms"], parts)
             self.assertGreaterEqual(row["wall_ms"] * 1.001, parts)
 
+    def test_products_alone(self):
+        """Of every encode: conv1, conv2, and four of each layer."""
+        rows = self.result["outside_operators"]
+        self.assertEqual([row["name"] for row in rows],
+                         [row["name"] for row in self.result["encode"]])
+        for row, encode in zip(rows, self.result["encode"]):
+            self.assertEqual(row["products"], encode["submissions"])
+            self.assertEqual(row["all_syncs"], 2 * row["all_submissions"] + row["products"])
+            parts = sum(row[part + "_ms"] for part in ("pack", "submit", "sync", "unpack"))
+            self.assertGreaterEqual(row["all_ms"] * 1.001, parts)
+            self.assertGreater(row["cpu_time_ms"], 0)
+
     def test_clocks(self):
         for row in self.result["products"]:
             array = row["array"]
@@ -298,16 +310,21 @@ class Bench(Case):
         """What the stand-in counted over all, less what is known of the library's calls."""
         said = sum(call["said"]["submissions"] for call in self.calls)
         self.assertEqual(sum(call["said"]["syncs"] for call in self.calls), 2 * said)
-        tiles = self.result["all_calls"]["submissions"] - said
+        alone = self.result["outside_operators"]
+        alone_submissions = sum(row["all_submissions"] for row in alone)
+        alone_syncs = sum(row["all_syncs"] for row in alone)
+        tiles = self.result["all_calls"]["submissions"] - said - alone_submissions
         self.assertEqual(tiles, 1 + 64 + 512 + 32768 + 4)  # with one to warm up for each size
-        self.assertEqual(self.result["all_calls"]["syncs"], 2 * (said + tiles))
+        self.assertEqual(self.result["all_calls"]["syncs"], 2 * (said + tiles) + alone_syncs)
         counters = self.report["counters"]
         self.assertEqual(counters["submissions"] -
-                         sum(call["counted"]["submissions"] for call in self.calls), tiles)
-        # Beyond them: the program of the tile, and what XRT writes to open and configure the array.
+                         sum(call["counted"]["submissions"] for call in self.calls),
+                         tiles + alone_submissions)
+        # Beyond them: the program of the tile, what XRT writes to open and configure the array, and
+        # of each product alone, at most, its program and three buffers when they are made.
         more = (counters["syncs_to_device"] + counters["syncs_from_device"] -
-                sum(call["counted"]["syncs"] for call in self.calls) - 2 * tiles)
-        self.assertIn(more, range(1, 5))
+                sum(call["counted"]["syncs"] for call in self.calls) - 2 * tiles - alone_syncs)
+        self.assertIn(more, range(1, 8 + 4 * sum(row["products"] for row in alone)))
 
     def test_nothing_is_left(self):
         self.assertEqual(set(self.report["left"].values()), {0}, self.report["left"])

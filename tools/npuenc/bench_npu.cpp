@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "bare_products.hpp"
 #include "base_model.hpp"
 #include "commands.hpp"
 #include "json.hpp"
@@ -35,11 +36,11 @@ const BatchedProduct products[] = {
 struct Precision {
     const char* name;
     int32_t precision, type;
-    const GemmOverlay& overlay; // of a layer's products, and of queries with keys
+    const GemmOverlay &of_layer, &of_scores; // its products, and those of queries with keys
 };
 const Precision precisions[] = {
-    {"int8", NPUENC_PRECISION_INT8, NPUENC_S8, gemm_s8_s32},
-    {"bf16", NPUENC_PRECISION_BF16, NPUENC_BF16, gemm_bf16_f32},
+    {"int8", NPUENC_PRECISION_INT8, NPUENC_S8, gemm_s8_s16, gemm_s8_s32},
+    {"bf16", NPUENC_PRECISION_BF16, NPUENC_BF16, gemm_bf16_f32, gemm_bf16_f32},
 };
 
 constexpr double clocks_ghz[] = {0.8, 1.03, 1.6};
@@ -61,6 +62,13 @@ struct Row {
     std::optional<ArrayCost> array;
 };
 
+// An encode's products by themselves.
+struct Bare {
+    std::string what;
+    std::vector<LinearProduct> products;
+    BareCost cost;
+};
+
 // What one layer more costs, of the same model.
 struct Layer {
     const char* precision;
@@ -73,6 +81,7 @@ struct Results {
     npuenc_device_info device;
     npuenc_ctx_info opened;
     std::vector<Row> products, attentions, encodes;
+    std::vector<Bare> bare;
     std::vector<Layer> layers;
     uint64_t submissions = 0, syncs = 0; // of all calls, warm-ups and repetitions included
 };
@@ -91,7 +100,7 @@ class Progress {
 
   private:
     static constexpr double n_steps =
-        std::size(sizes) * (1 + std::size(products)) + std::size(precisions) * 5 + 2; // about
+        std::size(sizes) * (1 + std::size(products)) + std::size(precisions) * 6 + 2; // about
 
     ProgressBar bar_;
     std::string note_;
@@ -141,7 +150,7 @@ void measure_attentions(const Context& npu, uint32_t n_threads, Progress& progre
              "products on the array",
              1,
              measure_attention(npu, precision.type, n_head, length),
-             {{product_work(precision.overlay, length, length, head_dim), n_head},
+             {{product_work(precision.of_scores, length, length, head_dim), n_head},
               {product_work(gemm_bf16_f32, length, head_dim, length), n_head}},
              {}});
         results.attentions.push_back({what,
@@ -165,7 +174,10 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
                      Results& results) {
     const std::vector<float> pcm = synthetic_window();
     const auto measure = [&](const Model& model, const std::string& what) -> const npuenc_stats& {
-        results.encodes.push_back({what, "encode", 1, measure_window(context, model, pcm), {}, {}});
+        Bare bare{what, {}, {}};
+        results.encodes.push_back(
+            {what, "encode", 1, measure_window(context, model, pcm, bare.products), {}, {}});
+        results.bare.push_back(std::move(bare));
         return results.encodes.back().measured.cost;
     };
     for (const Precision& precision : precisions) {
@@ -184,7 +196,7 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
         results.layers.push_back({precision.name,
                                   of_a_layer(&npuenc_stats::n_submissions),
                                   of_a_layer(&npuenc_stats::n_syncs),
-                                  products_of_a_layer(precision.overlay),
+                                  products_of_a_layer(precision.of_layer),
                                   {}});
     }
     if (model_path.empty())
@@ -193,6 +205,16 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
         progress.begin(model_path);
         const Model model(context, model_path, precision.precision);
         measure(model, format("%s, 30 s, %s", model.info().name, precision.name));
+    }
+}
+
+void measure_bare_products(Progress& progress, Results& results) {
+    BareProducts alone(results.device.bus_address, results.opened.n_threads);
+    for (Bare& bare : results.bare) {
+        progress.begin(bare.what + ", its products alone");
+        bare.cost = alone.measure(bare.products);
+        results.submissions += bare.cost.n_submissions;
+        results.syncs += bare.cost.n_syncs;
     }
 }
 
@@ -265,6 +287,7 @@ Results measure(const std::string& model_path, uint32_t n_threads) {
         results.submissions = all.n_submissions;
         results.syncs = all.n_syncs;
     }
+    measure_bare_products(progress, results);
     measure_naive_products(progress, results);
     simulate_all(progress, results);
     return results;
@@ -331,6 +354,21 @@ void print_host(const Results& results) {
     });
 }
 
+void print_bare(const Results& results) {
+    std::printf(
+        "\nOf \"for NPU\", ms outside of the operators that run on the CPU: the same products "
+        "without norms,\nquantisation, scales, bias, GELU and addition. \"CPU time\" is "
+        "that of one thread that does it all\n%-60s %8s %8s %8s %8s %8s %8s\n",
+        "", "pack", "submit", "sync", "unpack", "all", "CPU time");
+    for (const Bare& bare : results.bare) {
+        const npuenc_stats& cost = bare.cost.wall;
+        std::printf("%-38s %-21s %8.3f %8.3f %8.3f %8.3f %8.3f %8.3f\n", bare.what.c_str(),
+                    "encode", milliseconds(cost.pack_ns), milliseconds(cost.submit_ns),
+                    milliseconds(cost.sync_ns), milliseconds(cost.unpack_ns),
+                    milliseconds(bare.cost.outside_ns), milliseconds(bare.cost.cpu_ns));
+    }
+}
+
 void print_array_row(const std::string& what, const char* way,
                      const std::optional<ArrayCost>& array) {
     if (!array)
@@ -382,6 +420,7 @@ void print_text(const Results& results) {
                       count_text(results.opened.n_threads, "thread").c_str()));
     print_counts(results);
     print_host(results);
+    print_bare(results);
     print_array(results);
 }
 
@@ -453,7 +492,23 @@ void print_json(const Results& results) {
             append_row(json, row);
         json.end_array();
     }
-    json.key("layers").begin_array();
+    json.key("outside_operators").begin_array();
+    for (const Bare& bare : results.bare) {
+        const npuenc_stats& cost = bare.cost.wall;
+        json.begin_object()
+            .member("name", bare.what)
+            .member("products", uint64_t{bare.products.size()})
+            .member("all_submissions", bare.cost.n_submissions)
+            .member("all_syncs", bare.cost.n_syncs)
+            .member("pack_ms", milliseconds(cost.pack_ns))
+            .member("submit_ms", milliseconds(cost.submit_ns))
+            .member("sync_ms", milliseconds(cost.sync_ns))
+            .member("unpack_ms", milliseconds(cost.unpack_ns))
+            .member("all_ms", milliseconds(bare.cost.outside_ns))
+            .member("cpu_time_ms", milliseconds(bare.cost.cpu_ns))
+            .end_object();
+    }
+    json.end_array().key("layers").begin_array();
     for (const Layer& layer : results.layers) {
         json.begin_object()
             .member("precision", layer.precision)

@@ -75,7 +75,7 @@ void NaiveProduct::multiply_tile(npuenc_stats& cost, const int8_t* a, const int8
     }
     {
         const Timer timer(cost.sync_ns);
-        input_.sync(npuenc_module_to_device, 0, matmul_s8_16x16.input_bytes);
+        input_.sync(npuenc_module_to_device, 0, matmul_s8_16x16.input_bytes, thread_);
     }
     npuenc_module_command command{};
     command.program = program_.handle();
@@ -90,7 +90,7 @@ void NaiveProduct::multiply_tile(npuenc_stats& cost, const int8_t* a, const int8
     }
     {
         const Timer timer(cost.sync_ns);
-        output_.sync(npuenc_module_from_device, 0, matmul_s8_16x16.output_bytes);
+        output_.sync(npuenc_module_from_device, 0, matmul_s8_16x16.output_bytes, thread_);
     }
     int8_t partial[tile_bytes];
     {

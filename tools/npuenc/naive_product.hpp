@@ -7,6 +7,7 @@
 
 #include <npuenc/npuenc.h>
 
+#include "device/parallel.hpp"
 #include "npu/overlay_catalog.hpp"
 #include "npu/session.hpp"
 
@@ -37,6 +38,7 @@ class NaiveProduct {
     LoadedOverlay overlay_;
     Program program_;
     DeviceBuffer input_, output_;
+    Serial thread_;
     uint64_t n_calls_ = 0;
 };
 

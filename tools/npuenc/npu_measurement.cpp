@@ -159,9 +159,13 @@ NpuMeasurement measure_attention(const Context& context, int32_t type, uint32_t 
 }
 
 NpuMeasurement measure_window(const Context& context, const Model& model,
-                              const std::vector<float>& pcm) {
+                              const std::vector<float>& pcm, std::vector<LinearProduct>& products) {
     FirstWindow window(model, pcm);
-    return repeat(context, [&](npuenc_run* run) { window.encode(run); });
+    return repeat(context, [&](npuenc_run* run) {
+        window.encode(run);
+        if (products.empty())
+            products = linear_products(run, model.info());
+    });
 }
 
 } // namespace npuenc

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "bare_products.hpp"
 #include "library.hpp"
 
 namespace npuenc {
@@ -39,8 +40,8 @@ NpuMeasurement measure_batched_product(const Context& context, const NpuProductT
 NpuMeasurement measure_attention(const Context& context, int32_t type, uint32_t n_head,
                                  uint32_t length);
 
-// One window of the model.
+// One window of the model, and what the array multiplied for it.
 NpuMeasurement measure_window(const Context& context, const Model& model,
-                              const std::vector<float>& pcm);
+                              const std::vector<float>& pcm, std::vector<LinearProduct>& products);
 
 } // namespace npuenc

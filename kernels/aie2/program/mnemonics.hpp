@@ -113,6 +113,10 @@ inline Instruction vst_srs_s16_after(const std::string& from, const std::string&
                                      const std::string& shift) {
     return {"VST_SRS_S16_S32_ag_pstm_nrm_imm", {pointer, pointer, step, from, shift}};
 }
+inline Instruction vst_srs_s16_after(const std::string& from, const std::string& pointer,
+                                     const std::string& modifier, const std::string& shift) {
+    return {"VST_SRS_S16_S32_ag_pstm_nrm", {pointer, pointer, modifier, from, shift}};
+}
 // 32 sums, to int8 in half a register.
 inline Instruction vsrs_s8(const std::string& to, const std::string& from,
                            const std::string& shift) {

@@ -103,6 +103,13 @@ void test_s8_s8(void**) {
     assert_speed(program, 1056);
 }
 
+void test_s8_s16(void**) {
+    Program program = gemm_s8(GemmS8Result::s16);
+    assert_true(program.finish().size() <= program_memory_bytes);
+    assert_clean(program, gemm::sums_bytes / 2);
+    assert_speed(program, 1056);
+}
+
 void test_bf16(void**) {
     Program program = gemm_bf16();
     assert_true(program.finish().size() <= program_memory_bytes);
@@ -187,9 +194,10 @@ void test_colouring(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(test_s8_s32),   cmocka_unit_test(test_s8_s8),
-        cmocka_unit_test(test_bf16),     cmocka_unit_test(test_program),
-        cmocka_unit_test(test_timeline), cmocka_unit_test(test_colouring),
+        cmocka_unit_test(test_s8_s32),    cmocka_unit_test(test_s8_s8),
+        cmocka_unit_test(test_s8_s16),    cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_program),   cmocka_unit_test(test_timeline),
+        cmocka_unit_test(test_colouring),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

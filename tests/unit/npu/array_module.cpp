@@ -229,7 +229,7 @@ void buffer_free(npuenc_module_buffer* buffer) {
 }
 
 int32_t buffer_sync(npuenc_module_buffer* buffer, npuenc_module_direction direction, size_t offset,
-                    size_t bytes, npuenc_module_failure* failure) {
+                    size_t bytes, const npuenc_module_threads*, npuenc_module_failure* failure) {
     return call(ModuleCall::buffer_sync, failure, [&](int32_t status) {
         if (status != NPUENC_OK)
             return failed(failure, status, "buffer_sync was told to fail");

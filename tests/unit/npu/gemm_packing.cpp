@@ -143,8 +143,17 @@ void packs_b(const GemmOverlay& overlay, unsigned shift) {
         }
 }
 
+int32_t unpacked(int16_t value) {
+    return value;
+}
+template <class T>
+T unpacked(T value) {
+    return value;
+}
+
 template <class T>
 void unpacks_c(const GemmOverlay& overlay, bool bf16) {
+    using Result = decltype(unpacked(T{}));
     Serial serial;
     for (const size_t m : sizes)
         for (const size_t n : {1, 15, 16, 64, 65, 255, 257, 1500}) {
@@ -153,8 +162,8 @@ void unpacks_c(const GemmOverlay& overlay, bool bf16) {
             const std::vector<T> packed =
                 Random(static_cast<uint32_t>(m + n)).values<T>(m_groups * n_groups * 256 * 256);
             assert_int_equal(tiling.c_bytes(), packed.size() * sizeof(T));
-            const auto untouched = static_cast<T>(77);
-            std::vector<T> c(m * ldc, untouched), expected(m * ldc, untouched);
+            const auto untouched = static_cast<Result>(77);
+            std::vector<Result> c(m * ldc, untouched), expected(m * ldc, untouched);
             unpack_c(tiling, packed.data(), c.data(), ldc, serial);
             for (size_t row = 0; row < m; ++row)
                 for (size_t column = 0; column < n; ++column) {
@@ -170,9 +179,9 @@ void unpacks_c(const GemmOverlay& overlay, bool bf16) {
                          core % 2) *
                             chunk_size +
                         place % chunk_size;
-                    expected[row * ldc + column] = packed[from];
+                    expected[row * ldc + column] = unpacked(packed[from]);
                 }
-            assert_same(c.data(), expected.data(), c.size() * sizeof(T), "C", m, n);
+            assert_same(c.data(), expected.data(), c.size() * sizeof(Result), "C", m, n);
         }
 }
 
@@ -199,10 +208,14 @@ void c_of_f32(void**) {
     unpacks_c<float>(gemm_bf16_f32, true);
 }
 
+void c_of_int16(void**) {
+    unpacks_c<int16_t>(gemm_s8_s16, false);
+}
+
 void threads_change_nothing(void**) {
     Serial one;
     ThreadPool three(3);
-    for (const GemmOverlay* overlay : {&gemm_s8_s32, &gemm_s8_s8, &gemm_bf16_f32}) {
+    for (const GemmOverlay* overlay : gemm_overlays) {
         const size_t m = 700, n = 300, k = 130;
         const GemmTiling tiling(*overlay, m, n, k);
         const std::vector<uint16_t> values = Random(1).values<uint16_t>(m * k + n * k);
@@ -244,10 +257,15 @@ void wrong_arguments(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(a_of_int8),       cmocka_unit_test(a_of_bf16),
-        cmocka_unit_test(b_of_int8),       cmocka_unit_test(b_of_bf16),
-        cmocka_unit_test(c_of_int32),      cmocka_unit_test(c_of_int8),
-        cmocka_unit_test(c_of_f32),        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(a_of_int8),
+        cmocka_unit_test(a_of_bf16),
+        cmocka_unit_test(b_of_int8),
+        cmocka_unit_test(b_of_bf16),
+        cmocka_unit_test(c_of_int32),
+        cmocka_unit_test(c_of_int8),
+        cmocka_unit_test(c_of_int16),
+        cmocka_unit_test(c_of_f32),
+        cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(wrong_arguments),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -243,17 +243,24 @@ class Core {
             c.insert(c.end(), bytes, bytes + sizeof value);
         };
         for (const double sum : sums_)
-            switch (overlay_.result_type) {
-            case NPUENC_S32:
+            switch (overlay_.result) {
+            case GemmResult::s32:
                 append(static_cast<int32_t>(sum));
                 break;
-            case NPUENC_S8: // to nearest even
-                append(static_cast<int8_t>(std::clamp(
-                    std::nearbyint(std::ldexp(sum, -static_cast<int>(shift))), -128.0, 127.0)));
+            case GemmResult::s16:
+                append(static_cast<int16_t>(std::clamp(shifted(sum, shift), -32768.0, 32767.0)));
                 break;
-            default:
+            case GemmResult::s8:
+                append(static_cast<int8_t>(std::clamp(shifted(sum, shift), -128.0, 127.0)));
+                break;
+            case GemmResult::f32:
                 append(static_cast<float>(sum));
+                break;
             }
+    }
+
+    static double shifted(double sum, uint32_t shift) { // to nearest even
+        return std::nearbyint(std::ldexp(sum, -static_cast<int>(shift)));
     }
 
     const GemmOverlay& overlay_;
@@ -403,7 +410,7 @@ void tiles_come_in_order(void**) {
     } products[] = {{512, 512, 512},   {1500, 512, 512},   {1500, 2048, 512},  {1500, 512, 2048},
                     {1500, 1500, 64},  {16384, 2304, 640}, {2304, 16384, 640}, {2304, 2304, 65024},
                     {16384, 1, 65024}, {1, 16384, 65024}};
-    for (const GemmOverlay* overlay : {&gemm_s8_s32, &gemm_s8_s8, &gemm_bf16_f32})
+    for (const GemmOverlay* overlay : gemm_overlays)
         for (const auto& [m, n, k8] : products) {
             const size_t k = k8 * overlay->k_tile / 64;
             const GemmTiling tiling(*overlay, m, n, k);

@@ -20,6 +20,7 @@ void known_products(void**) {
     } products[] = {
         {gemm_s8_s32, 512, 512, 512, 2, 2, 8, true, 262144, 264192, 1048576, 50},
         {gemm_s8_s8, 512, 512, 512, 2, 2, 8, true, 262144, 264192, 262144, 50},
+        {gemm_s8_s16, 512, 512, 512, 2, 2, 8, true, 262144, 264192, 524288, 50},
         {gemm_bf16_f32, 512, 512, 512, 2, 2, 16, true, 524288, 528384, 1048576, 50},
         {gemm_s8_s32, 1500, 512, 512, 6, 2, 8, true, 786432, 264192, 3145728, 50},
         {gemm_s8_s32, 1500, 2048, 512, 6, 8, 8, false, 786432, 1056768, 12582912, 66},
@@ -53,7 +54,7 @@ void known_products(void**) {
 
 // Every message and chunk has a place of its own, and together they fill the buffers.
 void places_fill_the_buffers(void**) {
-    for (const GemmOverlay* overlay : {&gemm_s8_s32, &gemm_s8_s8, &gemm_bf16_f32})
+    for (const GemmOverlay* overlay : gemm_overlays)
         for (const auto& [m, n] : {std::pair{600, 300}, {300, 900}, {1, 1}}) {
             const GemmTiling tiling(*overlay, static_cast<size_t>(m), static_cast<size_t>(n), 150);
             const auto fills = [](const std::vector<size_t>& places, size_t size, size_t bytes) {
@@ -129,8 +130,8 @@ void unknown_overlays(void**) {
                      "other: types or sizes of messages");
     };
     refuses([](GemmOverlay& overlay) { overlay.operand_type = NPUENC_BF16; });
-    refuses([](GemmOverlay& overlay) { overlay.result_type = NPUENC_F32; });
-    refuses([](GemmOverlay& overlay) { overlay.result_type = NPUENC_S32; });
+    refuses([](GemmOverlay& overlay) { overlay.result = GemmResult::f32; });
+    refuses([](GemmOverlay& overlay) { overlay.result = GemmResult::s32; });
     refuses([](GemmOverlay& overlay) { overlay.k_tile = 0; });
     refuses([](GemmOverlay& overlay) { overlay.k_tile = 32; });
     refuses([](GemmOverlay& overlay) { overlay.a_message = 8192; });

@@ -20,6 +20,7 @@ namespace {
 class Changed final : public Device {
   public:
     std::function<void(const Matmul&, void* c)> product;
+    std::function<void(const Linear&, uint16_t* y)> layer;
     std::function<void(int8_t* out)> attended;
     std::set<npuenc_dtype> products_of; // result types
 
@@ -33,10 +34,16 @@ class Changed final : public Device {
                                  const float*) override {
         return nullptr;
     }
-    std::unique_ptr<Weight> pack(size_t, size_t, const Int8Rows&, const float*) override {
-        return nullptr;
+    std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
+                                 const float* bias) override {
+        return cpu_.pack(n_out, n_in, rows, bias);
     }
-    void linear(const Weight&, const Linear&, const void*, void*, Stats&) override {}
+    void linear(const Weight& weight, const Linear& shape, const void* x, void* y,
+                Stats& stats) override {
+        cpu_.linear(weight, shape, x, y, stats);
+        if (layer)
+            layer(shape, static_cast<uint16_t*>(y));
+    }
     void layer_norm(size_t, size_t, const float*, const float*, const float*, float*) override {}
     void convert(npuenc_dtype, size_t, const float*, void*) override {}
 
@@ -73,7 +80,7 @@ class Changed final : public Device {
 void the_array_passes(void**) {
     const std::unique_ptr<NpuDevice> device = open_array();
     run_self_test(*device);
-    assert_int_equal(module_counts().programs_made, 4);
+    assert_int_equal(module_counts().programs_made, 5);
 }
 
 // What a device does wrongly while no call of it fails.
@@ -91,7 +98,7 @@ void an_array_that_goes_wrong_is_found(void**) {
     }
     const std::unique_ptr<NpuDevice> device = open_array();
     fail_call(ModuleCall::wait, 2, NPUENC_E_TIMEOUT);
-    assert_error(run_self_test(*device), NPUENC_E_TIMEOUT, "self-test: gemm_s8_s8: ");
+    assert_error(run_self_test(*device), NPUENC_E_TIMEOUT, "self-test: gemm_s8_s16: ");
     stop_failing();
     run_self_test(*device);
     fail_call(ModuleCall::submit, 1, NPUENC_E_CTX_LOST);
@@ -142,6 +149,12 @@ void one_wrong_element_is_found_wherever_it_is(void**) {
     }
 }
 
+void a_wrong_element_of_a_layer_is_found(void**) {
+    Changed device;
+    device.layer = [](const Linear& shape, uint16_t* y) { y[5 * shape.ldy + 9] ^= 1; };
+    assert_error(run_self_test(device), NPUENC_E_DEVICE, "self-test: gemm_s8_s16: element (5, 9)");
+}
+
 void results_that_are_not_there_are_found(void**) {
     Changed device;
     device.product = [](const Matmul& shape, void* c) {
@@ -185,6 +198,7 @@ int main() {
         cmocka_unit_test(an_array_that_goes_wrong_is_found),
         cmocka_unit_test(a_device_that_computes_rightly_passes),
         cmocka_unit_test(one_wrong_element_is_found_wherever_it_is),
+        cmocka_unit_test(a_wrong_element_of_a_layer_is_found),
         cmocka_unit_test(results_that_are_not_there_are_found),
         cmocka_unit_test(attention_that_is_none_is_found),
         cmocka_unit_test(failures_of_the_device_keep_their_kind),

@@ -75,7 +75,7 @@ class Gemm {
           instructions_(loaded.device, stream_.bytes(), XCL_BO_FLAGS_CACHEABLE,
                         static_cast<xrt::memory_group>(loaded.kernel.group_id(1))),
           a_(loaded.buffer(tiling_.a_bytes(), 3)), b_(loaded.buffer(tiling_.b_bytes(), 4)),
-          c_(loaded.buffer(tiling_.c_bytes(), 5)), shift_(of.result_type == NPUENC_S8 ? 9 : 0) {
+          c_(loaded.buffer(tiling_.c_bytes(), 5)), shift_(shifts(of) ? 9 : 0) {
         std::memcpy(instructions_.map<void*>(), stream_.words().data(), stream_.bytes());
         pack_a(tiling_, operands_.a.data(), k, a_.map<void*>(), thread_);
         pack_b(tiling_, operands_.b.data(), n, BLayout::k_by_n, shift_, b_.map<void*>(), thread_);
@@ -112,7 +112,7 @@ class Gemm {
     bool is_right(Forgotten forgotten = Forgotten::nothing) {
         if (forgotten != Forgotten::c)
             c_.sync(XCL_BO_SYNC_BO_FROM_DEVICE);
-        const size_t element = tiling_.overlay().result_type == NPUENC_S8 ? 1 : 4;
+        const size_t element = result_bytes(tiling_.overlay());
         std::vector<uint8_t> result(tiling_.m() * tiling_.n() * element);
         unpack_c(tiling_, c_.map<void*>(), result.data(), tiling_.n(), thread_);
         return result == plain_product(tiling_.overlay(), operands_, shift_);
@@ -143,7 +143,8 @@ void the_device_is_a_phoenix(void**) {
 
 void products_are_right(void**) {
     xrt::device device(0u);
-    for (const GemmOverlay& overlay : {gemm_s8_s32, gemm_s8_s8, gemm_bf16_f32}) {
+    for (const GemmOverlay* known : gemm_overlays) {
+        const GemmOverlay& overlay = *known;
         Loaded loaded(device, overlay.name);
         Gemm gemm(loaded, overlay, 70, 40, 130);
         gemm.sync_inputs();

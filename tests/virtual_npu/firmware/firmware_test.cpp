@@ -132,17 +132,15 @@ Command product_command(const GemmTiling& tiling, const Operands& operands, unsi
 
 std::vector<uint8_t> unpacked(const GemmTiling& tiling, const std::vector<uint8_t>& c) {
     Serial thread;
-    const size_t element = tiling.overlay().result_type == NPUENC_S8 ? 1 : 4;
+    const size_t element = result_bytes(tiling.overlay());
     std::vector<uint8_t> result(tiling.m() * tiling.n() * element);
     unpack_c(tiling, c.data(), result.data(), tiling.n(), thread);
     return result;
 }
 
-constexpr const GemmOverlay* gemm_overlays[] = {&gemm_s8_s32, &gemm_s8_s8, &gemm_bf16_f32};
-
 void check_product(Both& both, const GemmOverlay& overlay, size_t m, size_t n, size_t k,
                    Values values, unsigned shift) {
-    shift = overlay.result_type == NPUENC_S8 ? shift : 0;
+    shift = shifts(overlay) ? shift : 0;
     const GemmTiling tiling(overlay, m, n, k);
     const Operands operands = make_operands(overlay, m, n, k, values, 7);
     const std::string what = std::string(overlay.name) + " " + std::to_string(m) + " x " +

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 #include "tests/virtual_npu/products/bf16_model.hpp"
 
@@ -293,6 +294,16 @@ void write(const uint32_t* sums, uint8_t* result, const Convert& convert) {
                 }
 }
 
+template <class Integer>
+Integer shifted(uint32_t bits, unsigned shift) {
+    const int64_t sum = static_cast<int32_t>(bits);
+    // A tie goes up from an odd number only.
+    const int64_t rounded =
+        shift == 0 ? sum : (sum + (int64_t{1} << (shift - 1)) - 1 + (sum >> shift & 1)) >> shift;
+    using Limits = std::numeric_limits<Integer>;
+    return static_cast<Integer>(std::clamp<int64_t>(rounded, Limits::min(), Limits::max()));
+}
+
 } // namespace
 
 std::span<const GemmArithmetic> gemm_arithmetic() {
@@ -319,14 +330,11 @@ void write_f32(const uint32_t* sums, uint8_t* result) {
 }
 
 void write_s8(const uint32_t* sums, unsigned shift, uint8_t* result) {
-    write<8>(sums, result, [shift](uint32_t bits) {
-        const int64_t sum = static_cast<int32_t>(bits);
-        // A tie goes up from an odd number only.
-        const int64_t rounded =
-            shift == 0 ? sum
-                       : (sum + (int64_t{1} << (shift - 1)) - 1 + (sum >> shift & 1)) >> shift;
-        return static_cast<int8_t>(std::clamp<int64_t>(rounded, -128, 127));
-    });
+    write<8>(sums, result, [shift](uint32_t sum) { return shifted<int8_t>(sum, shift); });
+}
+
+void write_s16(const uint32_t* sums, unsigned shift, uint8_t* result) {
+    write<8>(sums, result, [shift](uint32_t sum) { return shifted<int16_t>(sum, shift); });
 }
 
 } // namespace virtual_npu

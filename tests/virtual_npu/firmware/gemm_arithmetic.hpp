@@ -31,7 +31,8 @@ std::span<const GemmArithmetic> gemm_arithmetic();
 
 // Sums as a core sends them. An int8 result is sum / 2^shift, to nearest even and saturated.
 void write_s32(const uint32_t* sums, uint8_t* result);
-void write_s8(const uint32_t* sums, unsigned shift, uint8_t* result); // shift 0 to 62
+void write_s8(const uint32_t* sums, unsigned shift, uint8_t* result);  // shift 0 to 62
+void write_s16(const uint32_t* sums, unsigned shift, uint8_t* result); // the same in int16
 void write_f32(const uint32_t* sums, uint8_t* result);
 
 } // namespace virtual_npu

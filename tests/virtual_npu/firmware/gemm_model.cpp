@@ -30,6 +30,17 @@ uint32_t word_at(const uint8_t* data, size_t index) {
     return word;
 }
 
+size_t bytes_of_element(GemmType type) {
+    switch (type) {
+    case GemmType::s8_s8:
+        return 1;
+    case GemmType::s8_s16:
+        return 2;
+    default:
+        return 4;
+    }
+}
+
 } // namespace
 
 // The tiles that one core adds up, from the first along K on, or what there is of them.
@@ -42,7 +53,7 @@ struct GemmModel::Job {
 };
 
 GemmModel::GemmModel(GemmType type)
-    : type_(type), result_bytes_(core_tile * core_tile * (type == GemmType::s8_s8 ? 1 : 4)),
+    : type_(type), result_bytes_(core_tile * core_tile * bytes_of_element(type)),
       cores_(side * side) {
     for (Core& core : cores_)
         core.sums.resize(core_tile * core_tile);
@@ -279,6 +290,12 @@ void GemmModel::compute(Job& job, const std::atomic<bool>& stop) const {
         job.sums = std::move(sums);
 }
 
+unsigned GemmModel::shift_of(const Step& last) {
+    if (last.shift > largest_shift)
+        throw Fault("a core shifts by " + std::to_string(last.shift));
+    return last.shift;
+}
+
 void GemmModel::write_result(const Step& last, const uint32_t* sums, Result& result) const {
     std::vector<uint8_t> bytes(result_bytes_);
     switch (type_) {
@@ -286,9 +303,10 @@ void GemmModel::write_result(const Step& last, const uint32_t* sums, Result& res
         write_s32(sums, bytes.data());
         break;
     case GemmType::s8_s8:
-        if (last.shift > largest_shift)
-            throw Fault("a core shifts by " + std::to_string(last.shift));
-        write_s8(sums, last.shift, bytes.data());
+        write_s8(sums, shift_of(last), bytes.data());
+        break;
+    case GemmType::s8_s16:
+        write_s16(sums, shift_of(last), bytes.data());
         break;
     case GemmType::bf16_f32:
         write_f32(sums, bytes.data());

@@ -14,7 +14,7 @@
 
 namespace virtual_npu {
 
-enum class GemmType { s8_s32, s8_s8, bf16_f32 };
+enum class GemmType { s8_s32, s8_s16, s8_s8, bf16_f32 };
 
 class GemmModel final : public OverlayModel {
   public:
@@ -93,6 +93,7 @@ class GemmModel final : public OverlayModel {
 
     void compute(const std::atomic<bool>& stop);
     void compute(Job& job, const std::atomic<bool>& stop) const;
+    static unsigned shift_of(const Step& last);
     void write_result(const Step& last, const uint32_t* sums, Result& result) const;
 
     GemmType type_;

@@ -33,6 +33,8 @@ std::unique_ptr<OverlayModel> make_overlay_model(std::span<const uint8_t> pdi) {
     const std::string_view name = known == std::end(known_overlays) ? "" : known->name;
     if (name == "gemm_s8_s32")
         return std::make_unique<GemmModel>(GemmType::s8_s32);
+    if (name == "gemm_s8_s16")
+        return std::make_unique<GemmModel>(GemmType::s8_s16);
     if (name == "gemm_s8_s8")
         return std::make_unique<GemmModel>(GemmType::s8_s8);
     if (name == "gemm_bf16_f32")

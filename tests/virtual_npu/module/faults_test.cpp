@@ -106,7 +106,7 @@ struct Use {
         }
         case Function::sync:
             return module().buffer_sync(buffer.handle.get(), npuenc_module_to_device, 0,
-                                        buffer.bytes, &failure);
+                                        buffer.bytes, nullptr, &failure);
         case Function::submission: {
             npuenc_module_buffer* const b = buffer.handle.get();
             const npuenc_module_command command = {

@@ -103,7 +103,7 @@ void syncs_are_no_calls() {
                     npuenc_module_failure failure;
                     const bool is_within = offset + bytes <= buffer.bytes;
                     assert_int_equal(module().buffer_sync(buffer.handle.get(), direction, offset,
-                                                          bytes, &failure),
+                                                          bytes, nullptr, &failure),
                                      is_within ? NPUENC_OK : NPUENC_E_INVALID);
                 }
     };
@@ -115,6 +115,37 @@ void syncs_are_no_calls() {
     assert_int_equal(after.syncs_from_device, before.syncs_from_device);
     for (size_t i = 0; i < buffer.bytes; ++i)
         assert_int_equal(buffer.memory[i], static_cast<char>(i % 251));
+}
+
+// A long one is cut for the threads that it is given, a short one is not.
+void long_syncs_are_shared() {
+    const Session session = open_session();
+    const Buffer buffer(session.get(), size_t{1} << 20);
+    std::memset(buffer.memory, 77, buffer.bytes);
+    const auto parts_of = [&](size_t offset, size_t bytes) {
+        size_t parts = 0;
+        const npuenc_module_threads threads = {
+            &parts, [](void* context, size_t n, void (*body)(void*, size_t), void* of_body) {
+                *static_cast<size_t*>(context) += n;
+                std::thread other([&] {
+                    for (size_t i = n / 2; i < n; ++i)
+                        body(of_body, i);
+                });
+                for (size_t i = 0; i < n / 2; ++i)
+                    body(of_body, i);
+                other.join();
+            }};
+        npuenc_module_failure failure;
+        require(module().buffer_sync(buffer.handle.get(), npuenc_module_from_device, offset, bytes,
+                                     &threads, &failure),
+                failure, "buffer_sync");
+        return parts;
+    };
+    assert_true(parts_of(0, buffer.bytes) > 1);
+    assert_true(parts_of(100, buffer.bytes - 100) > 1);
+    assert_int_equal(parts_of(100, 4096), 0);
+    for (size_t i = 0; i < buffer.bytes; ++i)
+        assert_int_equal(buffer.memory[i], 77);
 }
 
 // One command costs the driver nothing but itself, and a list a buffer for each chain.
@@ -426,6 +457,7 @@ int main(int argc, char** argv) {
         }
         const CMUnitTest tests[] = {
             cmocka_unit_test(guarded<syncs_are_no_calls>),
+            cmocka_unit_test(guarded<long_syncs_are_shared>),
             cmocka_unit_test(guarded<products_are_right>),
             cmocka_unit_test(guarded<threads_share_contexts>),
         };

@@ -87,7 +87,7 @@ Buffer::Buffer(npuenc_module_session* session, size_t size) : bytes(size) {
 
 void Buffer::sync(npuenc_module_direction direction) const {
     npuenc_module_failure failure;
-    require(module().buffer_sync(handle.get(), direction, 0, bytes, &failure), failure,
+    require(module().buffer_sync(handle.get(), direction, 0, bytes, nullptr, &failure), failure,
             "buffer_sync");
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <random>
 #include <stdexcept>
 
@@ -44,10 +45,12 @@ std::vector<uint8_t> make_values(bool is_bf16, size_t n, Values values, std::mt1
     return bytes;
 }
 
-// 2^-shift of a sum to nearest even, within int8.
-int8_t requantised(int64_t sum, unsigned shift) {
+// 2^-shift of a sum to nearest even, within an integer's type.
+template <class Integer>
+Integer requantised(int64_t sum, unsigned shift) {
     const double scaled = std::nearbyint(std::ldexp(static_cast<double>(sum), -int(shift)));
-    return static_cast<int8_t>(std::clamp(scaled, -128.0, 127.0));
+    using Limits = std::numeric_limits<Integer>;
+    return static_cast<Integer>(std::clamp<double>(scaled, Limits::min(), Limits::max()));
 }
 
 template <class T>
@@ -120,7 +123,7 @@ std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overla
     if (report)
         *report = run;
 
-    const size_t element = overlay.result_type == NPUENC_S8 ? 1 : 4;
+    const size_t element = result_bytes(overlay);
     std::vector<uint8_t> result(operands.m * operands.n * element);
     unpack_c(tiling, c.data(), result.data(), operands.n, thread);
     return result;
@@ -138,8 +141,10 @@ std::vector<uint8_t> plain_product(const GemmOverlay& overlay, const Operands& o
             for (size_t k = 0; k < of.k; ++k)
                 sum += static_cast<int8_t>(of.a[i * of.k + k]) *
                        static_cast<int8_t>(of.b[k * of.n + j]);
-            if (overlay.result_type == NPUENC_S8)
-                append(result, requantised(sum, shift));
+            if (overlay.result == GemmResult::s8)
+                append(result, requantised<int8_t>(sum, shift));
+            else if (overlay.result == GemmResult::s16)
+                append(result, int32_t{requantised<int16_t>(sum, shift)});
             else
                 append(result, static_cast<int32_t>(sum));
         }

@@ -35,7 +35,7 @@ std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overla
                                  npusim::RunReport* report = nullptr);
 
 // The same, from the definition: exact for int8; for bf16 by the model of the core's arithmetic,
-// eight products a step.
+// eight products a step. Results of int16 as int32, as they are unpacked.
 std::vector<uint8_t> plain_product(const GemmOverlay& overlay, const Operands& operands,
                                    unsigned shift);
 

@@ -40,9 +40,9 @@ void assert_bytes(const std::vector<uint8_t>& found, const std::vector<uint8_t>&
     fail();
 }
 
-// Only an int8 result is shifted.
+// Only results of 8 and 16 bits of integers are shifted.
 unsigned shift_of(const GemmOverlay& overlay, unsigned shift) {
-    return overlay.result_type == NPUENC_S8 ? shift : 0;
+    return shifts(overlay) ? shift : 0;
 }
 
 void assert_product(npusim::Array& array, const GemmOverlay& overlay, const Operands& operands,
@@ -91,13 +91,15 @@ void s8_sums_are_exact(void**) {
 }
 
 void s8_results_are_rounded_to_even_and_saturated(void**) {
-    test_shapes(gemm_s8_s8, 9);
-    ConfiguredArray array(gemm_s8_s8);
-    // Few products, so that sums are small and ties are many; then every shift.
-    for (unsigned shift : {0, 1, 2, 3, 7, 14, 22, 31})
-        for (size_t k : {1, 3, 100})
-            assert_product(array, gemm_s8_s8,
-                           make_operands(gemm_s8_s8, 64, 64, k, Values::any, shift + 100), shift);
+    for (const GemmOverlay& overlay : {gemm_s8_s8, gemm_s8_s16}) {
+        test_shapes(overlay, overlay.result == GemmResult::s8 ? 9 : 3);
+        ConfiguredArray array(overlay);
+        // Few products, so that sums are small and ties are many; then every shift.
+        for (unsigned shift : {0, 1, 2, 3, 7, 14, 22, 31})
+            for (size_t k : {1, 3, 100})
+                assert_product(array, overlay,
+                               make_operands(overlay, 64, 64, k, Values::any, shift + 100), shift);
+    }
 }
 
 void bf16_sums_are_those_of_the_model(void**) {
@@ -122,7 +124,8 @@ void bf16_sums_are_near_exact_arithmetic(void**) {
 }
 
 void largest_values_do_not_overflow(void**) {
-    for (const GemmOverlay& overlay : {gemm_s8_s32, gemm_s8_s8, gemm_bf16_f32}) {
+    for (const GemmOverlay* known : gemm_overlays) {
+        const GemmOverlay& overlay = *known;
         ConfiguredArray array(overlay);
         assert_product(array, overlay, make_operands(overlay, 65, 66, 2049, Values::largest, 3),
                        shift_of(overlay, 5));
@@ -130,7 +133,8 @@ void largest_values_do_not_overflow(void**) {
 }
 
 void runs_follow_each_other_without_a_reload(void**) {
-    for (const GemmOverlay& overlay : {gemm_s8_s32, gemm_s8_s8, gemm_bf16_f32}) {
+    for (const GemmOverlay* known : gemm_overlays) {
+        const GemmOverlay& overlay = *known;
         ConfiguredArray array(overlay);
         uint32_t seed = 40;
         for (size_t k : {64, 640, 32, 96, 64, 200})
@@ -142,7 +146,7 @@ void runs_follow_each_other_without_a_reload(void**) {
 void overlays_take_turns(void**) {
     ConfiguredArray array(gemm_s8_s32);
     for (int turn = 0; turn < 2; ++turn)
-        for (const GemmOverlay& overlay : {gemm_bf16_f32, gemm_s8_s8, gemm_s8_s32}) {
+        for (const GemmOverlay& overlay : {gemm_bf16_f32, gemm_s8_s8, gemm_s8_s16, gemm_s8_s32}) {
             array.load(read_overlay(overlay.name));
             assert_product(array, overlay, make_operands(overlay, 100, 100, 192, Values::any, 9),
                            shift_of(overlay, 6));
@@ -151,8 +155,8 @@ void overlays_take_turns(void**) {
 
 // Whatever takes how long, the result is the same.
 void jitter_changes_nothing(void**) {
-    const GemmOverlay overlays[] = {gemm_s8_s32, gemm_bf16_f32, gemm_s8_s8};
-    for (const GemmOverlay& overlay : overlays) {
+    for (const GemmOverlay* known : gemm_overlays) {
+        const GemmOverlay& overlay = *known;
         const Operands operands = make_operands(overlay, 70, 260, 100, Values::any, 5);
         const unsigned shift = shift_of(overlay, 8);
         const std::vector<uint8_t> expected = plain_product(overlay, operands, shift);
@@ -175,7 +179,8 @@ struct Figure {
 constexpr Figure figures[] = {
     {gemm_s8_s32, {512, 512, 512}, 0.80, 0.60},    {gemm_s8_s8, {512, 512, 512}, 0.80, 0.65},
     {gemm_bf16_f32, {512, 512, 512}, 0.85, 0.70},  {gemm_s8_s32, {1500, 512, 512}, 0.80, 0.70},
-    {gemm_bf16_f32, {1500, 512, 512}, 0.85, 0.78},
+    {gemm_bf16_f32, {1500, 512, 512}, 0.85, 0.78}, {gemm_s8_s16, {512, 512, 512}, 0.80, 0.65},
+    {gemm_s8_s16, {1500, 512, 512}, 0.80, 0.70},
 };
 
 // Simulated cycles, the same on every machine.

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "bare_products.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <string_view>
+
+#include "aligned_buffer.hpp"
+#include "cpu/thread_pool.hpp"
+#include "failure.hpp"
+#include "npu/module.hpp"
+#include "npu/product.hpp"
+#include "npu/timer.hpp"
+#include "npu/weight.hpp"
+
+namespace npuenc {
+namespace {
+
+size_t operand_bytes(const GemmOverlay& overlay) {
+    return overlay.operand_type == NPUENC_S8 ? 1 : 2;
+}
+
+// With a weight of zeros, and rows that lie as the CPU's operators leave them.
+class BareProduct {
+  public:
+    BareProduct(Array& array, const LinearProduct& of, Parallel& threads)
+        : array_(array), product_(*of.overlay, of.rows, of.n_out, of.depth, Product::B::weight),
+          row_bytes_(of.depth * operand_bytes(*of.overlay)), rows_(of.rows * row_bytes_),
+          weight_(array.buffers().create(product_.b_bytes())) {
+        std::memset(rows_.data(), 0x3c, rows_.bytes()); // finite in bf16
+        const std::vector<char> zeros(core_tile * row_bytes_);
+        threads.for_each(product_.strips(), [&](size_t strip, unsigned) {
+            product_.pack_b_strip(strip, zeros.data(), product_.k(), BLayout::n_by_k, 0,
+                                  weight_.data());
+        });
+        weight_.sync(npuenc_module_to_device, 0, weight_.bytes(), threads);
+    }
+
+    void run(Parallel& threads, Stats& stats) const {
+        Submission submission(array_, product_.a_bytes(), product_.c_bytes());
+        product_.add_to(submission, array_, submission.input(0, product_.a_bytes()),
+                        {&weight_, 0, weight_.bytes()}, submission.output(0, product_.c_bytes()));
+        {
+            const Timer timer(stats.pack_ns);
+            threads.for_each(product_.bands(), [&](size_t band, unsigned) {
+                const size_t row = std::min(band * band_rows, product_.m());
+                product_.pack_a_band(band, rows_.as<char>() + row * row_bytes_, product_.k(),
+                                     submission.inputs());
+            });
+        }
+        submission.run(threads, stats);
+        const Timer timer(stats.unpack_ns);
+        const size_t n_bands = ceil_div(product_.m(), band_rows);
+        threads.for_each(ceil_div(n_bands, chunk_bands), [&](size_t chunk, unsigned) {
+            alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
+            const size_t end = std::min(n_bands, (chunk + 1) * chunk_bands);
+            for (size_t group = 0; group < product_.n_groups(); ++group)
+                for (size_t band = chunk * chunk_bands; band < end; ++band)
+                    product_.add_up_c_band(band, group, submission.outputs(), of_band,
+                                           output_group);
+        });
+    }
+
+  private:
+    Array& array_;
+    const Product product_;
+    const size_t row_bytes_;
+    const AlignedBuffer rows_;
+    const DeviceBuffer weight_;
+};
+
+uint64_t cpu_ns_of_thread() {
+    timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+uint64_t outside_ns(const Stats& stats) {
+    return stats.wall_ns - std::min(stats.wall_ns, stats.device_ns);
+}
+
+npuenc_stats public_stats(const Stats& stats) {
+    npuenc_stats cost{};
+    cost.pack_ns = stats.pack_ns;
+    cost.submit_ns = stats.submit_ns;
+    cost.sync_ns = stats.sync_ns;
+    cost.device_ns = stats.device_ns;
+    cost.unpack_ns = stats.unpack_ns;
+    cost.wall_ns = stats.wall_ns;
+    return cost;
+}
+
+} // namespace
+
+std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_model_info& model) {
+    std::vector<LinearProduct> products;
+    uint32_t count = 0;
+    check(npuenc_run_op_count(run, &count));
+    for (uint32_t i = 0; i < count; ++i) {
+        npuenc_op_info op{};
+        op.struct_size = sizeof op;
+        check(npuenc_run_op_get(run, i, &op));
+        const std::string_view name = op.name;
+        if (op.device_type != NPUENC_DEVICE_NPU || name == "attention")
+            continue;
+        const auto precision = static_cast<npuenc_precision>(op.precision);
+        uint64_t macs = 0;
+        // As comes_in_16_bits says of results in bf16, and of those that are added.
+        const auto add = [&](size_t rows, size_t n_out, size_t n_in) {
+            products.push_back(
+                {&linear_overlay(precision, true), rows, n_out, linear_depth(precision, n_in)});
+            macs += uint64_t{rows} * n_out * n_in;
+        };
+        const size_t rows = model.n_ctx, n = model.n_state;
+        if (name == "conv1")
+            add(2 * rows, n, 3 * size_t{model.n_mels});
+        else if (name == "conv2")
+            add(rows, n, 3 * n);
+        else if (name == "qkv")
+            add(rows, 3 * n, n);
+        else if (name == "attention out")
+            add(rows, n, n);
+        else if (name == "mlp") {
+            add(rows, 4 * n, n);
+            add(rows, n, 4 * n);
+        }
+        if (macs != op.macs)
+            fail(exit_failed, "operator %s has %llu multiply-adds, not %llu", op.name,
+                 static_cast<unsigned long long>(op.macs), static_cast<unsigned long long>(macs));
+    }
+    return products;
+}
+
+BareProducts::BareProducts(const char* bus_address, unsigned n_threads)
+    : array_(Session(Module::instance().functions(), bus_address), OverlayCatalog(),
+             Array::default_most_bytes),
+      n_threads_(n_threads) {}
+
+// A warm-up, and the better of two, on all threads and on one.
+BareCost BareProducts::measure(const std::vector<LinearProduct>& products) {
+    ThreadPool pool(n_threads_);
+    Serial one;
+    std::vector<std::unique_ptr<BareProduct>> ready;
+    for (const LinearProduct& product : products)
+        ready.push_back(std::make_unique<BareProduct>(array_, product, pool));
+    BareCost cost;
+    cost.n_syncs = ready.size();
+    const auto run = [&](Parallel& threads) {
+        Stats stats;
+        {
+            const Timer timer(stats.wall_ns);
+            for (const std::unique_ptr<BareProduct>& product : ready)
+                product->run(threads, stats);
+        }
+        cost.n_submissions += stats.n_submissions;
+        cost.n_syncs += stats.n_syncs;
+        return stats;
+    };
+    run(pool);
+    for (int i = 0; i < 2; ++i) {
+        const Stats stats = run(pool);
+        if (i == 0 || outside_ns(stats) < cost.outside_ns) {
+            cost.wall = public_stats(stats);
+            cost.outside_ns = outside_ns(stats);
+        }
+        const uint64_t before = cpu_ns_of_thread();
+        run(one);
+        const uint64_t spent = cpu_ns_of_thread() - before;
+        cost.cpu_ns = i == 0 ? spent : std::min(cost.cpu_ns, spent);
+    }
+    return cost;
+}
+
+} // namespace npuenc
