@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A Whisper-shaped model of random weights, as a Hugging Face directory: config.json and
-model.safetensors (the layout is that of the safetensors README)."""
+model.safetensors (the layout is that of the safetensors README); or as a file of whisper.cpp's."""
 
 import array
 import json
@@ -37,6 +37,15 @@ def shapes(n_state=N_STATE):
     yield "encoder.layer_norm.bias", (n_state,)
 
 
+# OpenAI's names, which ggml files have, for those of transformers.
+OPENAI_NAMES = (
+    (".layers.", ".blocks."), (".self_attn_layer_norm.", ".attn_ln."),
+    (".final_layer_norm.", ".mlp_ln."), (".self_attn.", ".attn."), (".q_proj.", ".query."),
+    (".k_proj.", ".key."), (".v_proj.", ".value."), (".out_proj.", ".out."), (".fc1.", ".mlp.0."),
+    (".fc2.", ".mlp.2."), (".embed_positions.weight", ".positional_embedding"),
+    ("encoder.layer_norm.", "encoder.ln_post."))
+
+
 def values(name, shape, generator):
     """Norms near one, the rest small enough to keep activations of the order of one."""
     count = 1
@@ -66,3 +75,28 @@ def write(directory, n_state=N_STATE):
         "max_source_positions": N_CTX, "d_model": n_state, "encoder_attention_heads": N_HEAD,
         "encoder_layers": N_LAYER, "encoder_ffn_dim": 4 * n_state, "vocab_size": 51865}), "ascii")
     return directory
+
+
+def write_ggml(path, n_state=N_STATE):
+    """In f32, with filters of zeros, an empty vocabulary and no decoder: the encoder uses none."""
+    path = pathlib.Path(path)
+    generator = random.Random(1)
+    n_vocab, n_text_ctx, n_frequencies, f32 = 51865, 448, 201, 0
+    data = bytearray(struct.pack(
+        "<12i", 0x67676D6C, n_vocab, N_CTX, n_state, N_HEAD, N_LAYER, n_text_ctx, n_state, N_HEAD,
+        N_LAYER, N_MELS, f32))
+    data += struct.pack("<2i", N_MELS, n_frequencies) + bytes(4 * N_MELS * n_frequencies)
+    data += struct.pack("<i", 0)
+    for name, shape in shapes(n_state):
+        weights = values(name, shape, generator)
+        if sys.byteorder == "big":
+            weights.byteswap()
+        if name in ("encoder.conv1.bias", "encoder.conv2.bias"):
+            shape = (*shape, 1)
+        for theirs, ours in OPENAI_NAMES:
+            name = name.replace(theirs, ours)
+        data += struct.pack("<3i", len(shape), len(name), f32)
+        data += struct.pack(f"<{len(shape)}i", *reversed(shape)) + name.encode("ascii")
+        data += weights.tobytes()
+    path.write_bytes(data)
+    return path

@@ -174,25 +174,25 @@ void zeros_frame_each_dimension(void**) {
 
 void at_random(void**) {
     std::mt19937 random(1);
-    const auto upto = [&](uint32_t n) { return static_cast<uint32_t>(random() % (n + 1)); };
+    const auto up_to = [&](uint32_t n) { return static_cast<uint32_t>(random() % (n + 1)); };
     for (int i = 0; i < 2000; ++i) {
-        const Kind kind = std::array{Kind::shim, Kind::memory, Kind::core}[upto(2)];
-        Descriptor bd{.address = uint64_t{4} * upto(100), .words = 1 + upto(300)};
-        const uint32_t dimensions = upto(kind == Kind::memory ? 4 : 3);
+        const Kind kind = std::array{Kind::shim, Kind::memory, Kind::core}[up_to(2)];
+        Descriptor bd{.address = uint64_t{4} * up_to(100), .words = 1 + up_to(300)};
+        const uint32_t dimensions = up_to(kind == Kind::memory ? 4 : 3);
         for (uint32_t d = 0; d < dimensions; ++d) {
-            Dimension dimension{.step = 1 + upto(40)};
+            Dimension dimension{.step = 1 + up_to(40)};
             const bool outermost = d == (kind == Kind::memory ? 3u : 2u);
             if (!outermost && d + 1 < dimensions)
-                dimension.wrap = 1 + upto(9);
-            if (kind == Kind::memory && dimension.wrap != 0 && upto(1) == 0) {
-                dimension.before = upto(5);
-                dimension.after = upto(5);
+                dimension.wrap = 1 + up_to(9);
+            if (kind == Kind::memory && dimension.wrap != 0 && up_to(1) == 0) {
+                dimension.before = up_to(5);
+                dimension.after = up_to(5);
             }
             bd.dimensions.push_back(dimension);
         }
-        bd.iterations = 1 + upto(63);
-        bd.iteration_step = 1 + upto(1000);
-        same(kind, bd, upto(bd.iterations - 1));
+        bd.iterations = 1 + up_to(63);
+        bd.iteration_step = 1 + up_to(1000);
+        same(kind, bd, up_to(bd.iterations - 1));
     }
 }
 
