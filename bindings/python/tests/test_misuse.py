@@ -378,7 +378,8 @@ model = npuenc.Model(context, os.environ["NPUENC_TEST_MODEL"])
 run = npuenc.Run(context)
 sound = np.zeros((500, 480000), np.int16)  # much more than a second's work
 def interrupt():
-    time.sleep(0.2)
+    while not (run.progress()[1] or context.stats().n_calls):  # until a call is in flight
+        time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt).start()
 try:

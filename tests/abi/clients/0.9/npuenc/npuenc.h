@@ -118,7 +118,9 @@ typedef enum npuenc_precision {
     NPUENC_PRECISION_F32 = 1,   /* f32 x f32 -> f32 */
     NPUENC_PRECISION_BF16 = 2,  /* bf16 x bf16 -> f32 */
     NPUENC_PRECISION_INT8 = 3,  /* int8 with a scale per output channel x int8 with a scale per row
-                                   (found from the row's largest magnitude) -> int32 */
+                                   (found from the row's largest magnitude) -> int32; on an NPU, in
+                                   encodes and for results in BF16, -> int16, that int32 divided
+                                   by a power of two which no row can make too small */
     NPUENC_PRECISION_BF16X2 = 4 /* reported, not to be asked for: each operand is the sum of two
                                    bf16, of 16 bits together, and a product three of bf16 with f32
                                    sums */
