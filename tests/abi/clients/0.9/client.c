@@ -43,7 +43,7 @@ static void check_library(void) {
 
 static void check_devices(void) {
     uint32_t count = 0;
-    npuenc_device_info info = {sizeof info};
+    npuenc_device_info info = {.struct_size = sizeof info};
     CHECK_OK(npuenc_device_count(&count));
     CHECK(count >= 1);
     CHECK_OK(npuenc_device_get(0, &info));
@@ -53,8 +53,8 @@ static void check_devices(void) {
 }
 
 static npuenc_ctx* open_cpu(void) {
-    npuenc_open_options options = {sizeof options};
-    npuenc_ctx_info info = {sizeof info};
+    npuenc_open_options options = {.struct_size = sizeof options};
+    npuenc_ctx_info info = {.struct_size = sizeof info};
     npuenc_ctx* ctx = NULL;
     options.device_type = NPUENC_DEVICE_CPU;
     options.n_threads = 2;
@@ -71,8 +71,8 @@ static npuenc_ctx* open_cpu(void) {
 static void check_matmul(npuenc_ctx* ctx, npuenc_run* run) {
     const int8_t a[4] = {1, -2, 3, 127}, b[4] = {5, 6, 7, -128};
     int32_t c[4] = {0};
-    npuenc_matmul_desc desc = {sizeof desc};
-    npuenc_stats stats = {sizeof stats};
+    npuenc_matmul_desc desc = {.struct_size = sizeof desc};
+    npuenc_stats stats = {.struct_size = sizeof stats};
     desc.a_type = desc.b_type = NPUENC_S8;
     desc.c_type = NPUENC_S32;
     desc.m = desc.n = desc.k = 2;
@@ -94,8 +94,8 @@ static void check_matmul(npuenc_ctx* ctx, npuenc_run* run) {
 static void check_linear(npuenc_ctx* ctx) {
     const float w[6] = {1, 2, 3, 4, 5, 6}, bias[2] = {10, 20}, x[3] = {1, 0, -1};
     float y[2] = {0};
-    npuenc_weight_desc of_weight = {sizeof of_weight};
-    npuenc_linear_desc desc = {sizeof desc};
+    npuenc_weight_desc of_weight = {.struct_size = sizeof of_weight};
+    npuenc_linear_desc desc = {.struct_size = sizeof desc};
     npuenc_weight* weight = NULL;
     of_weight.type = NPUENC_F32;
     of_weight.n_out = 2;
@@ -113,7 +113,7 @@ static void check_linear(npuenc_ctx* ctx) {
 static void check_attention(npuenc_ctx* ctx) {
     const float q[2] = {1, 0}, k[4] = {0, 0, logf(3), 5}, v[4] = {4, 8, 8, 16};
     float out[2] = {0};
-    npuenc_attention_desc desc = {sizeof desc};
+    npuenc_attention_desc desc = {.struct_size = sizeof desc};
     desc.type = NPUENC_F32;
     desc.n_head = 1;
     desc.head_dim = 2;
@@ -128,7 +128,7 @@ static void check_attention(npuenc_ctx* ctx) {
 /* Silence: log10 of its floor of 1e-10, plus 4, divided by 4. */
 static void check_mel(npuenc_ctx* ctx) {
     static float mel[80 * 100];
-    npuenc_mel_desc desc = {sizeof desc};
+    npuenc_mel_desc desc = {.struct_size = sizeof desc};
     size_t bytes = 0;
     desc.n_frames = 100;
     CHECK_OK(npuenc_mel_size(&desc, &bytes));
@@ -146,12 +146,12 @@ static void write_file(const char* path, const void* data, size_t bytes) {
 /* In f32 without options, whatever the processor. */
 static void check_encode(npuenc_ctx* ctx, npuenc_run* run, const char* scratch) {
     whisper* const made = whisper_create(small_shape, 1);
-    npuenc_model_options options = {sizeof options};
-    npuenc_model_info info = {sizeof info};
-    npuenc_encode_desc desc = {sizeof desc};
+    npuenc_model_options options = {.struct_size = sizeof options};
+    npuenc_model_info info = {.struct_size = sizeof info};
+    npuenc_encode_desc desc = {.struct_size = sizeof desc};
     npuenc_model *model = NULL, *from_file = NULL, *none = NULL;
-    npuenc_op_info op = {sizeof op};
-    npuenc_stats stats = {sizeof stats};
+    npuenc_op_info op = {.struct_size = sizeof op};
+    npuenc_stats stats = {.struct_size = sizeof stats};
     uint32_t done = 0, total = 0, ops = 0;
     size_t bytes = 0;
     options.precision = NPUENC_PRECISION_F32;
