@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <system_error>
 
 namespace npuenc {
 namespace {
@@ -30,12 +31,17 @@ std::optional<path> library_of(const void* address) {
 
 // Of the library that this code is in; in a program that this code is linked into statically, as
 // into npuenc's command, of the library that the program uses. A program that has none of
-// libnpuenc.so has none of its files beside it.
+// libnpuenc.so has none of its files beside it. Where the loader came by a link to the directory,
+// as /lib is one to usr/lib, other files are relative to where that leads.
 path libdir() {
     std::optional<path> library = library_of(reinterpret_cast<const void*>(&trusted_variable));
     if (!library)
         library = library_of(dlsym(RTLD_DEFAULT, "npuenc_version"));
-    return library ? library->parent_path() : path(configured_libdir);
+    if (!library)
+        return configured_libdir;
+    std::error_code error;
+    const path directory = std::filesystem::canonical(library->parent_path(), error);
+    return error ? library->parent_path() : directory;
 }
 
 } // namespace
