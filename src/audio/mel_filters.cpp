@@ -31,7 +31,7 @@ double hertz_of(double mel) {
 } // namespace
 
 std::vector<MelFilter> mel_filters(uint32_t n_mels) {
-    const double step = mel_of(sample_rate / 2) / (n_mels + 1);
+    const double step = mel_of(sample_rate / 2.0) / (n_mels + 1);
     std::vector<MelFilter> filters;
     filters.reserve(n_mels);
     for (uint32_t band = 0; band < n_mels; ++band) {

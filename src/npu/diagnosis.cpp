@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <system_error>
 
 #include "error.hpp"
 #include "npu/module.hpp"
@@ -71,7 +72,7 @@ std::optional<Finding> node_problem(const PciNpu& npu, const std::string& root) 
         return Finding{Severity::error, "no permission to open " + node,
                        "add the user to the group that owns it, mostly render "
                        "(usermod -aG render USER), and log in again"};
-    return Finding{Severity::error, node + ": " + std::strerror(errno),
+    return Finding{Severity::error, node + ": " + std::generic_category().message(errno),
                    "let udev make it, or hand it to the container (--device=" + node + ")"};
 }
 

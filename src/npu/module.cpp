@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "error.hpp"
@@ -52,7 +52,8 @@ std::string module_path() {
 const npuenc_module& load_module() {
     const std::string path = module_path();
     if (access(path.c_str(), R_OK) != 0)
-        fail(NPUENC_E_UNSUPPORTED, "%s: %s: %s", path.c_str(), std::strerror(errno),
+        fail(NPUENC_E_UNSUPPORTED, "%s: %s: %s", path.c_str(),
+             std::generic_category().message(errno).c_str(),
              errno == ENOENT || errno == ENOTDIR ? "install npuenc-xrt, or name its directory in "
                                                    "NPUENC_MODULE_PATH"
                                                  : "npuenc-xrt has to be readable");

@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <iterator>
 #include <map>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -160,7 +160,7 @@ std::vector<uint8_t> read_file(const std::string& path, size_t max_bytes) {
     const OpenFile file(path);
     struct stat status;
     if (file.descriptor() < 0 || fstat(file.descriptor(), &status) != 0)
-        throw Damage(std::strerror(errno));
+        throw Damage(std::generic_category().message(errno));
     if (!S_ISREG(status.st_mode))
         throw Damage("it is no file");
     if (status.st_size > static_cast<off_t>(max_bytes))
@@ -173,7 +173,8 @@ std::vector<uint8_t> read_file(const std::string& path, size_t max_bytes) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            throw Damage(n < 0 ? std::strerror(errno) : "it shrank while it was read");
+            throw Damage(n < 0 ? std::generic_category().message(errno)
+                               : "it shrank while it was read");
         done += static_cast<size_t>(n);
     }
     return bytes;
