@@ -7,7 +7,7 @@ int main(void) {
     static const float a[2] = {2, 3}, b[2] = {5, 7};
     npuenc_matmul_desc desc = {sizeof desc};
     npuenc_open_options options = {sizeof options};
-    npuenc_ctx *ctx = NULL;
+    npuenc_ctx* ctx = NULL;
     float c = 0;
     int32_t status;
 
