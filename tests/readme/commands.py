@@ -91,6 +91,27 @@ NOT_HERE = {
         "writes into the system, and wants everything built; what developers get needs only headers",
         "", "",
         "meson install -C build --no-rebuild --tags devel --destdir installed"),
+    "meson test -C build --suite abi --suite unit --no-suite npu": Elsewhere(
+        "is a run of tests by itself",
+        "tools/packaging/npuenc.spec", "meson test -C build --suite abi --suite unit --no-suite npu",
+        "meson test -C build --no-rebuild --suite abi --list"),
+    "DESTDIR=$PWD/root meson install -C build --no-rebuild": Elsewhere(
+        "wants everything built",
+        "tools/packaging/debian/rules", "meson install -C $(BUILD) --no-rebuild", ""),
+    "tools/package-test": Elsewhere(
+        "builds packages in clean systems, which takes an hour",
+        "", "", "tools/package-test --help"),
+    "tools/packaging/update-numbers": Elsewhere(
+        "writes into the source tree",
+        "tests/packaging/numbers.py", '"tools/packaging/update-numbers"',
+        "tools/packaging/update-numbers --check"),
+    "DEB_BUILD_PROFILES='pkg.npuenc.noxrt pkg.npuenc.nogo' dpkg-buildpackage -us -uc": Elsewhere(
+        "is a part of tools/package-test",
+        "tools/package_test/debs.py", '"dpkg-buildpackage", "-us", "-uc"', ""),
+    "cc program.c $(pkg-config --cflags --libs --static npuenc | "
+    "sed 's/-lnpuenc/-l:libnpuenc.a/')": Elsewhere(
+        "needs the static library",
+        "tools/packaging/debian/tests/c-program", "-l:libnpuenc.a", ""),
     "bindings/csharp/build .": Elsewhere(
         WITHOUT_LANGUAGES,
         "bindings/csharp/test", '"$here/build" "$work"', ""),
