@@ -106,7 +106,7 @@ class Doctor(Case):
                          os.path.realpath(PROGRAMS.module_path + "/npuenc-xrt.so"))
         notes = [finding["text"] for finding in report["runtime"]["findings"]]
         self.assertTrue(any(note.startswith("XRT 2.") for note in notes), notes)
-        self.assertEqual(sum(note.startswith("overlay ") for note in notes), 5)
+        self.assertEqual(sum(note.startswith("overlay ") for note in notes), 6)
 
     def test_set_up_problems(self):
         for fault, words in (
