@@ -35,6 +35,7 @@ def perform_watched(function: Callable[..., int], owner: Handle, arguments: tupl
     """The same on a thread of its own, so that this one can hear Ctrl-C and tell of the progress:
     Python runs signal handlers on the main thread only, between two of its own instructions."""
     failure: list[BaseException] = []
+    finished: list[bool] = []
     ended = threading.Lock()
     ended.acquire()
 
@@ -46,6 +47,7 @@ def perform_watched(function: Callable[..., int], owner: Handle, arguments: tupl
         except BaseException as problem:
             failure.append(problem)
         finally:
+            finished.append(True)
             ended.release()
 
     threading.Thread(target=work, name="npuenc").start()
@@ -54,9 +56,11 @@ def perform_watched(function: Callable[..., int], owner: Handle, arguments: tupl
             if progress is not None:
                 _report(run, progress)
     except BaseException:
-        # Until it has ended: cancelling before it has begun would be for nothing.
-        while not ended.acquire(timeout=0.01):
+        # Until it has ended: cancelling before it has begun would be for nothing. The lock does not
+        # tell: an interrupt may come just when it has been acquired.
+        while not finished:
             _raw.npuenc_run_cancel(run.pointer)
+            ended.acquire(timeout=0.01)
         raise
     if failure:
         raise failure[0]
