@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
 from conftest import address
 
 import npuenc
-from npuenc import _raw
+from npuenc import _raw, calls
 
 ONE = np.ones((1, 1), np.float32)
 
@@ -399,6 +400,30 @@ def test_ctrl_c_cancels(call, ended):
     program = INTERRUPTED.replace("CALL", call).replace("ENDED", ended)
     result = subprocess.run([sys.executable, "-c", program], check=False, timeout=100)
     assert result.returncode == 42
+
+
+def test_ctrl_c_just_when_a_call_has_ended(monkeypatch):
+    """It comes between the lock's being acquired and the loop's seeing that."""
+    class InterruptedLock:
+        def __init__(self):
+            self.lock, self.waits = threading.Lock(), 0
+
+        def acquire(self, timeout=-1.0):
+            self.waits += 1
+            assert self.waits < 1000, "waits for what has ended"
+            acquired = self.lock.acquire(timeout=timeout)
+            if acquired and timeout >= 0:
+                raise KeyboardInterrupt
+            return acquired
+
+        def release(self):
+            self.lock.release()
+
+    monkeypatch.setattr(calls, "threading", types.SimpleNamespace(Lock=InterruptedLock,
+                                                                  Thread=threading.Thread))
+    nothing = types.SimpleNamespace(pointer=None)
+    with pytest.raises(KeyboardInterrupt):
+        calls.perform_watched(lambda owner, run: 0, nothing, (), nothing, None)
 
 
 def test_a_signal_that_is_handled_does_not_cancel(model, noise):
