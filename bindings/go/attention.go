@@ -80,16 +80,11 @@ func Attention[T float32 | BF16 | int8](ctx context.Context, d *Device, q, k, v,
 	if err != nil {
 		return err
 	}
-	word, err := d.handle.acquire()
-	if err != nil {
-		return err
-	}
-	defer d.handle.release()
 	mask, maskBytes := first(options.KeyLengths), size(options.KeyLengths)
 	if options.AddMask != nil {
 		mask, maskBytes = first(options.AddMask), size(options.AddMask)
 	}
-	return d.watched(ctx, options.Run, func(run raw.Run) int32 {
+	return d.operate(ctx, options.Run, func(word raw.Ctx, run raw.Run) int32 {
 		return raw.Npuenc_attention(word, &desc, first(q), size(q), first(k), size(k), first(v),
 			size(v), mask, maskBytes, first(out), size(out), run)
 	})

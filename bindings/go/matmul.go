@@ -69,12 +69,7 @@ func MatMul[Operand float32 | BF16 | int8, Result float32 | BF16 | int32 | int8]
 	if err != nil {
 		return err
 	}
-	word, err := d.handle.acquire()
-	if err != nil {
-		return err
-	}
-	defer d.handle.release()
-	return d.watched(ctx, options.Run, func(run raw.Run) int32 {
+	return d.operate(ctx, options.Run, func(word raw.Ctx, run raw.Run) int32 {
 		return raw.Npuenc_matmul(word, &desc, first(a), size(a), first(b), size(b), first(c), size(c),
 			run)
 	})

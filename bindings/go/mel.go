@@ -44,12 +44,7 @@ func Mel[Sample float32 | int16](ctx context.Context, d *Device, samples []Sampl
 	if err != nil {
 		return err
 	}
-	word, err := d.handle.acquire()
-	if err != nil {
-		return err
-	}
-	defer d.handle.release()
-	return d.watched(ctx, options.Run, func(run raw.Run) int32 {
+	return d.operate(ctx, options.Run, func(word raw.Ctx, run raw.Run) int32 {
 		return raw.Npuenc_mel(word, &desc, first(samples), size(samples), first(out), size(out), run)
 	})
 }

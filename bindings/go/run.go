@@ -171,6 +171,17 @@ func (d *Device) watched(ctx context.Context, run *Run, function func(raw.Run) i
 	return canceledBy(ctx, err)
 }
 
+// operate makes a call of the device itself, and holds it meanwhile.
+func (d *Device) operate(ctx context.Context, run *Run,
+	function func(raw.Ctx, raw.Run) int32) error {
+	word, err := d.handle.acquire()
+	if err != nil {
+		return err
+	}
+	defer d.handle.release()
+	return d.watched(ctx, run, func(run raw.Run) int32 { return function(word, run) })
+}
+
 // cancelAtEnd cancels the call of a run when ctx ends. After stop, which is called when the call has
 // returned, the run is not touched any more.
 func cancelAtEnd(ctx context.Context, run raw.Run) (stop func()) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string_view>
 
+#include "abi/stats.hpp"
 #include "aligned_buffer.hpp"
 #include "cpu/thread_pool.hpp"
 #include "failure.hpp"
@@ -79,17 +80,6 @@ uint64_t cpu_ns_of_thread() {
 
 uint64_t outside_ns(const Stats& stats) {
     return stats.wall_ns - std::min(stats.wall_ns, stats.device_ns);
-}
-
-npuenc_stats public_stats(const Stats& stats) {
-    npuenc_stats cost{};
-    cost.pack_ns = stats.pack_ns;
-    cost.submit_ns = stats.submit_ns;
-    cost.sync_ns = stats.sync_ns;
-    cost.device_ns = stats.device_ns;
-    cost.unpack_ns = stats.unpack_ns;
-    cost.wall_ns = stats.wall_ns;
-    return cost;
 }
 
 } // namespace
