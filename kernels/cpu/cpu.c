@@ -2,10 +2,13 @@
  *
  * Which instruction sets this CPU has, and the table of kernels for them.
  */
+#define _DEFAULT_SOURCE /* for syscall */
 #include <string.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include "kernels/cpu/isa.h"
@@ -28,8 +31,8 @@ static void init_reference(npuenc_kernels* kernels) {
 /* What the CPU has and the operating system saves. Bit positions are those of Intel's manual,
  * volume 2, CPUID and XGETBV. */
 typedef struct Features {
-    uint32_t ecx1, ebx7, ecx7, eax71; /* of CPUID leaf 1, leaf 7, and leaf 7 subleaf 1 */
-    uint32_t state;                   /* XCR0 */
+    uint32_t ecx1, ebx7, ecx7, edx7, eax71; /* of CPUID leaf 1, leaf 7, and leaf 7 subleaf 1 */
+    uint32_t state;                         /* XCR0 */
 } Features;
 
 static Features features(void) {
@@ -42,6 +45,7 @@ static Features features(void) {
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
         has.ebx7 = ebx;
         has.ecx7 = ecx;
+        has.edx7 = edx;
         if (eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx))
             has.eax71 = eax;
     }
@@ -116,6 +120,32 @@ static void init_avx512bf16(npuenc_kernels* kernels) {
     npuenc_finish_sums_init_avx512bf16(&kernels->finish);
     npuenc_softmax_init_avx512bf16(&kernels->softmax);
 }
+
+#if defined(__linux__)
+/* Asks Linux for the tiles of AMX, for the whole process and for good: see the header. It refuses
+ * where a thread has an alternate signal stack that their state would not fit on. */
+static int may_use_tiles(void) {
+    const long arch_req_xcomp_perm = 0x1023, xfeature_xtiledata = 18;
+    return syscall(SYS_arch_prctl, arch_req_xcomp_perm, xfeature_xtiledata) == 0;
+}
+#else
+static int may_use_tiles(void) {
+    return 0;
+}
+#endif
+
+static int has_amx(void) {
+    const uint32_t bf16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25;
+    const uint32_t tiles = 3u << 17;
+    const Features has = features();
+    return has_avx512bf16() && all_of(has.edx7, bf16 | tile | int8) && all_of(has.state, tiles) &&
+           may_use_tiles();
+}
+
+static void init_amx(npuenc_kernels* kernels) {
+    npuenc_gemm_bf16_init_amx(&kernels->gemm_bf16);
+    npuenc_gemm_s8_init_amx(&kernels->gemm_s8);
+}
 #endif
 
 /* Lowest first. Each overwrites what it does better than those before it; one that the CPU lacks is
@@ -131,6 +161,7 @@ static const struct {
     {has_avx512, init_avx512},
     {has_avx512vnni, init_avx512vnni},
     {has_avx512bf16, init_avx512bf16},
+    {has_amx, init_amx},
 #endif
 };
 enum { level_count = sizeof levels / sizeof levels[0] };
@@ -138,7 +169,7 @@ enum { level_count = sizeof levels / sizeof levels[0] };
 static const char* const names[level_count + 1] = {
     "reference",
 #if defined(__x86_64__)
-    "avx2",      "avxvnni", "avx512", "avx512vnni", "avx512bf16",
+    "avx2",      "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx",
 #endif
 };
 

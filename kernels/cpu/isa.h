@@ -39,6 +39,9 @@ void npuenc_gemm_s8_init_avx512vnni(npuenc_gemm* family);
 void npuenc_gemm_bf16_init_avx512bf16(npuenc_gemm* family);
 void npuenc_finish_sums_init_avx512bf16(npuenc_finish_sums* family);
 void npuenc_softmax_init_avx512bf16(npuenc_softmax* family);
+
+void npuenc_gemm_bf16_init_amx(npuenc_gemm* family);
+void npuenc_gemm_s8_init_amx(npuenc_gemm* family);
 #endif
 
 #endif /* NPUENC_KERNELS_ISA_H */

@@ -41,7 +41,11 @@ extern "C" {
  *
  * With unsigned_a, of gemm_s8, a packed row holds a + 128 as unsigned bytes, and behind the groups
  * of a panel follows what a sum must begin with to make up for that: an int32_t for each of its nr
- * columns. Rows that are unsigned bytes by themselves are multiplied with a start of zeros. */
+ * columns. Rows that are unsigned bytes by themselves are multiplied with a start of zeros.
+ *
+ * Where begin and end are not NULL, a thread calls begin before tile, and end before it gives the
+ * CPU back to anybody else: what tiles of AMX need is set up meanwhile. All families of an
+ * instruction set need the same, and other kernels may be called in between. */
 typedef struct npuenc_tile {
     size_t rows, cols, k;
     const void* a;        /* of a packed row, from the k on that begins a group */
@@ -61,6 +65,8 @@ typedef struct npuenc_gemm {
     void (*pack_b_rows)(size_t cols, size_t k, const void* src, size_t ld, void* panel);
     void (*pack_b_cols)(size_t cols, size_t k, const void* src, size_t ld, void* panel);
     void (*tile)(const npuenc_tile* tile);
+    void (*begin)(void);
+    void (*end)(void);
 } npuenc_gemm;
 
 /* What becomes of a tile's sums:

@@ -20,9 +20,9 @@ namespace {
 // probabilities are bytes, to the scale of the block's greatest, a smaller block is a finer one.
 constexpr size_t block_keys = 256;
 constexpr size_t block_keys_int8 = 128;
-// Queries that meet a block of keys together, in whole tiles, and those of a task.
-constexpr size_t queries_together = 12;
-constexpr size_t queries_of_task = 4 * queries_together;
+// Queries that meet a block of keys together: at least so many, whole tiles, and never more than
+// there is room for.
+constexpr size_t least_together = 12, most_together = 32;
 // Of keys and values packed at a time.
 constexpr size_t packed_bytes = size_t{16} << 20;
 // Values converted at a time while they are packed; a multiple of every k_group.
@@ -33,25 +33,24 @@ class Call {
   public:
     Call(const npuenc_kernels& kernels, const Attention& shape, const void* q, const void* k,
          const void* v, void* out)
-        : kernels_(kernels), shape_(shape),
-          score_gemm_(shape.precision == NPUENC_PRECISION_INT8   ? kernels.gemm_s8
-                      : shape.precision == NPUENC_PRECISION_BF16 ? kernels.gemm_bf16
-                                                                 : kernels.gemm_f32),
+        : kernels_(kernels), shape_(shape), score_gemm_(gemm_for(kernels, shape.precision)),
+          score_depth_(depth_of(shape.head_dim, shape.precision)), v_parts_(splits() ? 2 : 1),
           int8_results_(shape.precision == NPUENC_PRECISION_INT8 && shape.type == NPUENC_BF16 &&
                         kernels.gemm_s8.unsigned_a),
           result_gemm_(int8_results_                             ? kernels.gemm_s8
                        : shape.precision == NPUENC_PRECISION_F32 ? kernels.gemm_f32
                                                                  : kernels.gemm_bf16),
           block_keys_(int8_results_ ? block_keys_int8 : block_keys),
-          lda_(row_stride(score_gemm_, shape.head_dim)),
-          ldp_(row_stride(result_gemm_, block_keys_)),
+          together_(std::max<size_t>(least_together, score_gemm_.mr)), of_task_(4 * together_),
+          lda_(row_stride(score_gemm_, score_depth_)), ldp_(row_stride(result_gemm_, block_keys_)),
           ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))), visible_(shape),
           q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
           v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
-          k_stride_(panel_stride(score_gemm_, shape.head_dim)),
+          k_stride_(panel_stride(score_gemm_, score_depth_)),
           v_stride_(round_up(groups_bytes(result_gemm_, shape.kv_len), cache_line)),
           keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr), k_stride_)),
-          values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr), v_stride_)),
+          values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr),
+                                     size_product(v_parts_, v_stride_))),
           value_scales_bytes_(
               int8_results_
                   ? round_up(size_product(
@@ -65,7 +64,7 @@ class Call {
     size_t head_bytes() const {
         return keys_bytes_ + values_bytes_ + cache_line + value_scales_bytes_;
     }
-    size_t n_tasks() const { return ceil_div(shape_.q_len, queries_of_task); }
+    size_t n_tasks() const { return ceil_div(shape_.q_len, of_task_); }
 
     // Of what follows.
     Scratch::Sizes scratch_sizes() const;
@@ -74,19 +73,19 @@ class Call {
     void attend(size_t head, size_t task, const char* packed, const Scratch& scratch) const;
 
   private:
-    // Some queries of a head, at most queries_together, and what has been found of them so far.
+    // Some queries of a head, at most together_, and what has been found of them so far.
     struct Queries {
         size_t item, head, first, rows;
-        size_t n_keys;                    // seen by any of them
-        size_t seen[npuenc_most_queries]; // by each
-        float row_scale[npuenc_most_queries];
-        float greatest[npuenc_most_queries], total[npuenc_most_queries];
+        size_t n_keys;              // seen by any of them
+        size_t seen[most_together]; // by each
+        float row_scale[most_together];
+        float greatest[most_together], total[most_together];
         char* packed;
         void* scores;
         char* p; // the probabilities, rows of the second product's A
         float *part, *results;
         // Of the block of keys that they are at.
-        float block_greatest[npuenc_most_queries], block_total[npuenc_most_queries];
+        float block_greatest[most_together], block_total[most_together];
     };
 
     struct Keys {
@@ -94,6 +93,9 @@ class Call {
         const char* packed; // of the head
     };
 
+    bool splits() const { return shape_.precision == NPUENC_PRECISION_BF16X2; }
+    // Values are brought into bf16 a few at a time.
+    bool stages_values() const { return splits() || shape_.type == NPUENC_S8; }
     bool quantises() const {
         return shape_.precision == NPUENC_PRECISION_INT8 && shape_.type != NPUENC_S8;
     }
@@ -102,9 +104,15 @@ class Call {
         const size_t element = item * stride + position * ld + head * shape_.head_dim;
         return base + element * element_size(shape_.type);
     }
+    void split(const char* x, SplitSide side, const Scratch& scratch, uint16_t* parts) const;
     float quantise(size_t rows, const char* x, size_t ld, int8_t* out) const;
     size_t key_scale_at() const { return keys_bytes_ + values_bytes_; }
     size_t value_scales_at() const { return key_scale_at() + cache_line; }
+    // Of a panel of values, in one of their parts.
+    size_t values_at(size_t part, size_t col, size_t position) const {
+        return keys_bytes_ + part * (values_bytes_ / v_parts_) + col / result_gemm_.nr * v_stride_ +
+               position * result_gemm_.nr * result_gemm_.b_size;
+    }
     void quantise_values(size_t head, char* packed, const Scratch& scratch) const;
     void pack_queries(Queries& queries, const char* head, const Scratch& scratch) const;
     void begin(Queries& queries, size_t head, size_t first, size_t rows, const char* packed,
@@ -120,9 +128,12 @@ class Call {
     const npuenc_kernels& kernels_;
     const Attention& shape_;
     const npuenc_gemm& score_gemm_;
+    const size_t score_depth_;
+    const size_t v_parts_;    // of values: the low one, if any, and the high one
     const bool int8_results_; // probabilities and values in int8 too
     const npuenc_gemm& result_gemm_;
     const size_t block_keys_;
+    const size_t together_, of_task_; // queries
     const size_t lda_, ldp_;  // bytes from one packed query to the next, and of probabilities
     const size_t ld_results_; // elements
     const VisibleKeys visible_;
@@ -142,8 +153,12 @@ Scratch::Sizes Call::scratch_sizes() const {
         sizes.need<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
         sizes.need<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
     }
-    if (shape_.type == NPUENC_S8) {
-        sizes.need<uint16_t>(Scratch::narrow, size_product(staged_positions, head_dim));
+    if (splits()) {
+        sizes.need<uint16_t>(Scratch::narrow, size_product(score_gemm_.nr, score_depth_));
+        sizes.need<float>(Scratch::row, head_dim);
+    }
+    if (stages_values()) {
+        sizes.need<uint16_t>(Scratch::narrow, size_product(staged_positions, score_depth_));
         sizes.need<float>(Scratch::staging, head_dim);
     }
     sizes.need<char>(Scratch::queries, queries_bytes());
@@ -159,12 +174,30 @@ float Call::quantise(size_t rows, const char* x, size_t ld, int8_t* out) const {
                                             reinterpret_cast<const float*>(x), ld, out);
 }
 
+// One row of a head.
+void Call::split(const char* x, SplitSide side, const Scratch& scratch, uint16_t* parts) const {
+    split_row(kernels_.convert, shape_.head_dim, reinterpret_cast<const float*>(x), side,
+              scratch.get<float>(Scratch::row), parts);
+}
+
 // Keys of a head have one scale, which becomes a part of those of the queries.
 void Call::pack_keys(size_t head, char* packed, const Scratch& scratch) const {
     const size_t item = head / shape_.n_head, nr = score_gemm_.nr, head_dim = shape_.head_dim;
     const size_t n = visible_.of_item(item);
     const char* keys = row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, 0);
     size_t ld = shape_.ldk, size = element_size(shape_.type);
+    if (splits()) {
+        auto* parts = scratch.get<uint16_t>(Scratch::narrow);
+        for (size_t key = 0; key < n; key += nr) {
+            const size_t count = std::min(nr, n - key);
+            for (size_t i = 0; i < count; ++i)
+                split(keys + (key + i) * ld * size, SplitSide::weight, scratch,
+                      parts + i * score_depth_);
+            score_gemm_.pack_b_rows(count, score_depth_, parts, score_depth_,
+                                    packed + key / nr * k_stride_);
+        }
+        return;
+    }
     if (quantises()) {
         auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         *reinterpret_cast<float*>(packed + key_scale_at()) = quantise(n, keys, ld, narrow);
@@ -207,17 +240,17 @@ void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const 
         return quantise_values(head, packed, scratch);
     const size_t item = head / shape_.n_head, head_dim = shape_.head_dim, nr = result_gemm_.nr;
     const size_t n = visible_.of_item(item);
-    const auto pack = [&](size_t position, size_t count, const char* rows, size_t ld, size_t size) {
+    const auto pack = [&](size_t part, size_t position, size_t count, const char* rows, size_t ld,
+                          size_t size) {
         for (size_t col = 0; col < head_dim; col += nr)
             result_gemm_.pack_b_cols(std::min(nr, head_dim - col), count, rows + col * size, ld,
-                                     packed + keys_bytes_ + col / nr * v_stride_ +
-                                         position * nr * result_gemm_.b_size);
+                                     packed + values_at(part, col, position));
     };
     const auto at = [&](size_t i) {
         return row(v_, shape_.stride_v, shape_.ldv, item, head % shape_.n_head, i);
     };
-    if (shape_.type != NPUENC_S8) {
-        pack(0, n, at(0), shape_.ldv, element_size(shape_.type));
+    if (!stages_values()) {
+        pack(0, 0, n, at(0), shape_.ldv, element_size(shape_.type));
         return;
     }
     // An int8 is a bf16, exactly.
@@ -226,20 +259,28 @@ void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const 
     for (size_t position = 0; position < n; position += staged_positions) {
         const size_t count = std::min(staged_positions, n - position);
         for (size_t i = 0; i < count; ++i) {
-            kernels_.convert.s8_to_f32(head_dim, reinterpret_cast<const int8_t*>(at(position + i)),
-                                       1.0f, wide);
-            kernels_.convert.f32_to_bf16(head_dim, wide, narrow + i * head_dim);
+            uint16_t* const parts = narrow + i * score_depth_;
+            if (splits()) {
+                split(at(position + i), SplitSide::weight, scratch, parts);
+            } else {
+                kernels_.convert.s8_to_f32(
+                    head_dim, reinterpret_cast<const int8_t*>(at(position + i)), 1.0f, wide);
+                kernels_.convert.f32_to_bf16(head_dim, wide, parts);
+            }
         }
-        pack(position, count, reinterpret_cast<const char*>(narrow), head_dim, sizeof *narrow);
+        for (size_t part = 0; part < v_parts_; ++part)
+            pack(part, position, count, reinterpret_cast<const char*>(narrow + part * head_dim),
+                 score_depth_, sizeof *narrow);
     }
 }
 
 void Call::attend(size_t head, size_t task, const char* packed, const Scratch& scratch) const {
-    const size_t first = task * queries_of_task;
-    const size_t end = std::min(shape_.q_len, first + queries_of_task);
-    for (size_t query = first; query < end; query += queries_together) {
+    const size_t first = task * of_task_;
+    const size_t end = std::min(shape_.q_len, first + of_task_);
+    const TileScope scores(score_gemm_), results(result_gemm_);
+    for (size_t query = first; query < end; query += together_) {
         Queries queries;
-        begin(queries, head, query, std::min(queries_together, end - query), packed, scratch);
+        begin(queries, head, query, std::min(together_, end - query), packed, scratch);
         for (size_t key = 0; key < queries.n_keys; key += block_keys_) {
             const Keys keys = {key, std::min(block_keys_, queries.n_keys - key), packed};
             score(queries, keys);
@@ -270,16 +311,16 @@ void Call::begin(Queries& queries, size_t head, size_t first, size_t rows, const
 // Of what place() places.
 size_t Call::queries_bytes() const {
     const size_t results = size_product(2 * ld_results_, sizeof(float));
-    return size_product(queries_together, lda_ + block_keys_ * sizeof(float) + ldp_ + results);
+    return size_product(together_, lda_ + block_keys_ * sizeof(float) + ldp_ + results);
 }
 
 // All in one piece, so that nothing competes for the same sets of the L1 cache.
 void Call::place(Queries& queries, char* at) const {
     queries.packed = at;
-    queries.scores = at += queries_together * lda_;
-    queries.p = at += queries_together * block_keys_ * sizeof(float);
-    queries.part = reinterpret_cast<float*>(at += queries_together * ldp_);
-    queries.results = queries.part + queries_together * ld_results_;
+    queries.scores = at += together_ * lda_;
+    queries.p = at += together_ * block_keys_ * sizeof(float);
+    queries.part = reinterpret_cast<float*>(at += together_ * ldp_);
+    queries.results = queries.part + together_ * ld_results_;
 }
 
 void Call::pack_queries(Queries& queries, const char* head, const Scratch& scratch) const {
@@ -295,17 +336,22 @@ void Call::pack_queries(Queries& queries, const char* head, const Scratch& scrat
                 *reinterpret_cast<const float*>(head + key_scale_at()) * quantise(1, q, 0, narrow);
             q = reinterpret_cast<const char*>(narrow);
         }
-        score_gemm_.pack_a(shape_.head_dim, q, queries.packed + i * lda_);
+        if (splits()) {
+            auto* parts = scratch.get<uint16_t>(Scratch::narrow);
+            split(q, SplitSide::x, scratch, parts);
+            q = reinterpret_cast<const char*>(parts);
+        }
+        score_gemm_.pack_a(score_depth_, q, queries.packed + i * lda_);
     }
 }
 
 // The scores of a block of keys: queries times keys.
 void Call::score(Queries& queries, const Keys& keys) const {
     npuenc_tile tile{};
-    tile.k = shape_.head_dim;
+    tile.k = score_depth_;
     tile.lda = lda_;
     tile.ldc = block_keys_;
-    const size_t start = groups_bytes(score_gemm_, shape_.head_dim);
+    const size_t start = groups_bytes(score_gemm_, score_depth_);
     for (size_t key = 0; key < keys.count; key += score_gemm_.nr) {
         const char* panel = keys.packed + (keys.first + key) / score_gemm_.nr * k_stride_;
         tile.cols = std::min<size_t>(score_gemm_.nr, keys.count - key);
@@ -322,35 +368,35 @@ void Call::score(Queries& queries, const Keys& keys) const {
 
 // Their probabilities within the block.
 void Call::soften(Queries& queries, const Keys& keys) const {
-    uint32_t n_keys[npuenc_most_queries];
-    for (size_t i = 0; i < queries.rows; ++i) {
-        const size_t seen = std::max(queries.seen[i], keys.first) - keys.first;
-        n_keys[i] = static_cast<uint32_t>(std::min(seen, keys.count));
+    const auto soften = int8_results_                          ? kernels_.softmax.block_u8
+                        : result_gemm_.a_size == sizeof(float) ? kernels_.softmax.block_f32
+                                                               : kernels_.softmax.block_bf16;
+    for (size_t row = 0; row < queries.rows; row += npuenc_most_queries) {
+        uint32_t n_keys[npuenc_most_queries];
+        npuenc_scores block{};
+        block.rows = std::min<size_t>(npuenc_most_queries, queries.rows - row);
+        for (size_t i = 0; i < block.rows; ++i) {
+            const size_t seen = std::max(queries.seen[row + i], keys.first) - keys.first;
+            n_keys[i] = static_cast<uint32_t>(std::min(seen, keys.count));
+        }
+        block.keys = round_up(keys.count, result_gemm_.k_group);
+        block.scores = static_cast<float*>(queries.scores) + row * block_keys_;
+        block.integers = shape_.precision == NPUENC_PRECISION_INT8;
+        block.ld = block_keys_;
+        block.n_keys = n_keys;
+        block.row_scale = queries.row_scale + row;
+        if (shape_.mask == NPUENC_MASK_ADD_F32) {
+            block.mask = shape_.added + queries.item * shape_.added_stride_batch +
+                         queries.head * shape_.added_stride_head +
+                         (queries.first + row) * shape_.kv_len + keys.first;
+            block.ld_mask = shape_.kv_len;
+        }
+        block.p = queries.p + row * ldp_;
+        block.ldp = ldp_ / result_gemm_.a_size;
+        block.greatest = queries.block_greatest + row;
+        block.total = queries.block_total + row;
+        soften(&block);
     }
-    npuenc_scores block{};
-    block.rows = queries.rows;
-    block.keys = round_up(keys.count, result_gemm_.k_group);
-    block.scores = queries.scores;
-    block.integers = shape_.precision == NPUENC_PRECISION_INT8;
-    block.ld = block_keys_;
-    block.n_keys = n_keys;
-    block.row_scale = queries.row_scale;
-    if (shape_.mask == NPUENC_MASK_ADD_F32) {
-        block.mask = shape_.added + queries.item * shape_.added_stride_batch +
-                     queries.head * shape_.added_stride_head + queries.first * shape_.kv_len +
-                     keys.first;
-        block.ld_mask = shape_.kv_len;
-    }
-    block.p = queries.p;
-    block.ldp = ldp_ / result_gemm_.a_size;
-    block.greatest = queries.block_greatest;
-    block.total = queries.block_total;
-    if (int8_results_)
-        kernels_.softmax.block_u8(&block);
-    else if (result_gemm_.a_size == sizeof(float))
-        kernels_.softmax.block_f32(&block);
-    else
-        kernels_.softmax.block_bf16(&block);
 }
 
 // Probabilities times values.
@@ -363,35 +409,40 @@ void Call::weigh(Queries& queries, const Keys& keys) const {
     tile.ldc = ld_results_;
     for (size_t col = 0; col < shape_.head_dim; col += result_gemm_.nr) {
         tile.cols = std::min<size_t>(result_gemm_.nr, shape_.head_dim - col);
-        tile.b = keys.packed + keys_bytes_ + col / result_gemm_.nr * v_stride_ +
-                 keys.first * result_gemm_.nr * result_gemm_.b_size;
         for (size_t row = 0; row < queries.rows; row += result_gemm_.mr) {
             tile.rows = std::min<size_t>(result_gemm_.mr, queries.rows - row);
-            tile.a = queries.p + row * ldp_;
             tile.c = queries.part + row * ld_results_ + col;
-            result_gemm_.tile(&tile);
+            tile.a = queries.p + row * ldp_;
+            for (size_t part = 0; part < v_parts_; ++part) {
+                tile.b = keys.packed + values_at(part, col, keys.first);
+                tile.accumulate = part > 0;
+                result_gemm_.tile(&tile);
+            }
         }
     }
 }
 
 // Into what was found in the blocks before.
 void Call::merge(Queries& queries, const Keys& keys) const {
-    npuenc_part part{};
-    part.rows = queries.rows;
-    part.n = shape_.head_dim;
-    part.part = queries.part;
-    part.ld = ld_results_;
-    if (int8_results_)
-        part.col_scale = reinterpret_cast<const float*>(keys.packed + value_scales_at()) +
-                         keys.first / block_keys_ * shape_.head_dim;
-    part.greatest = queries.block_greatest;
-    part.total = queries.block_total;
-    kernels_.softmax.merge(&part, queries.results, ld_results_, queries.greatest, queries.total);
+    for (size_t row = 0; row < queries.rows; row += npuenc_most_queries) {
+        npuenc_part part{};
+        part.rows = std::min<size_t>(npuenc_most_queries, queries.rows - row);
+        part.n = shape_.head_dim;
+        part.part = queries.part + row * ld_results_;
+        part.ld = ld_results_;
+        if (int8_results_)
+            part.col_scale = reinterpret_cast<const float*>(keys.packed + value_scales_at()) +
+                             keys.first / block_keys_ * shape_.head_dim;
+        part.greatest = queries.block_greatest + row;
+        part.total = queries.block_total + row;
+        kernels_.softmax.merge(&part, queries.results + row * ld_results_, ld_results_,
+                               queries.greatest + row, queries.total + row);
+    }
 }
 
 // results / total, in the type of the result. A query that sees no key gives zeros.
 void Call::write(const Queries& queries) const {
-    float scale[npuenc_most_queries];
+    float scale[most_together];
     for (size_t i = 0; i < queries.rows; ++i) {
         scale[i] = queries.total[i] == 0 ? 0 : 1.0f / queries.total[i];
         if (shape_.type == NPUENC_S8)

@@ -26,7 +26,7 @@ npuenc_kernels select_kernels(const char* isa) {
     case NPUENC_KERNELS_OK:
         return kernels;
     case NPUENC_KERNELS_LACKING_ISA:
-        fail(NPUENC_E_UNSUPPORTED, "this CPU has no %s; it has: %s", isa,
+        fail(NPUENC_E_UNSUPPORTED, "%s cannot be used here; what can: %s", isa,
              names_of_usable_isas().c_str());
     default:
         fail(NPUENC_E_INVALID, "unknown instruction set \"%s\"; available here: %s", isa,

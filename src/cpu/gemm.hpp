@@ -44,6 +44,11 @@ inline size_t panel_stride(const npuenc_gemm& gemm, size_t k) {
     return round_up(groups + start, cache_line);
 }
 
+// Whether tiles are those of AMX.
+constexpr bool is_amx(const npuenc_gemm& gemm) {
+    return gemm.begin != nullptr;
+}
+
 // A packed B: panel j, `stride` bytes from the one before, holds columns j * nr and on.
 struct Panels {
     const char* data;
@@ -57,6 +62,24 @@ struct Block {
     const char* a; // packed rows, `lda` bytes apart
     size_t lda;
     Panels b;
+};
+
+// Tiles of a family may be multiplied by this thread while one of these lives.
+class TileScope {
+  public:
+    explicit TileScope(const npuenc_gemm& gemm) : gemm_(gemm) {
+        if (gemm_.begin)
+            gemm_.begin();
+    }
+    ~TileScope() {
+        if (gemm_.end)
+            gemm_.end();
+    }
+    TileScope(const TileScope&) = delete;
+    TileScope& operator=(const TileScope&) = delete;
+
+  private:
+    const npuenc_gemm& gemm_;
 };
 
 // Asks for the next panel of B, a part of it with each tile of this one.
@@ -76,8 +99,12 @@ class Prefetcher {
     size_t step_;
 };
 
-// Of k in one go: above that, panels of B would be read from far away for every panel of rows.
-constexpr size_t slice_groups = 2048;
+// Of a packed row in one go: above that, panels of B would be read from far away for every panel of
+// rows.
+constexpr size_t slice_bytes = 8192;
+// Of the large tiles of AMX, which multiply faster than the L2 cache gives operands: a panel of B
+// is to stay in the L1 cache.
+constexpr size_t slice_bytes_amx = 1024;
 
 // Asks for `bytes` of each of some rows, which are to be written or read a little later.
 inline void prefetch_rows(const void* data, size_t rows, size_t bytes, size_t stride) {
@@ -88,7 +115,7 @@ inline void prefetch_rows(const void* data, size_t rows, size_t bytes, size_t st
 }
 
 constexpr size_t slice_length(const npuenc_gemm& gemm) {
-    return slice_groups * gemm.k_group;
+    return (is_amx(gemm) ? slice_bytes_amx : slice_bytes) / gemm.a_size;
 }
 
 // What multiply needs for blocks of up to `rows` rows.
@@ -108,6 +135,7 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
     const bool sliced = block.k > slice;
     auto* sums = scratch.get<int32_t>(Scratch::sums);
     const size_t start = groups_bytes(gemm, block.k);
+    const TileScope scope(gemm);
 
     npuenc_tile tile;
     tile.lda = block.lda;
@@ -147,7 +175,8 @@ class Split {
         : m_(m), n_(n), mr_(gemm.mr), nr_(gemm.nr), row_panels_(ceil_div(m, mr_)),
           col_panels_(ceil_div(n, nr_)) {
         // Packed rows of a task should stay in its L2, but enough of them for a panel of B to pay.
-        constexpr size_t kept_bytes = size_t{512} << 10;
+        // CPUs with AMX have one of 2 MiB.
+        const size_t kept_bytes = size_t{is_amx(gemm) ? 1200u : 512u} << 10;
         constexpr size_t least_rows = 48, most_rows = 240;
         const size_t rows = std::clamp(kept_bytes / row_stride(gemm, k), least_rows, most_rows);
         row_blocks_ = ceil_div(row_panels_, std::max<size_t>(1, rows / mr_));

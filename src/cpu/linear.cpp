@@ -21,10 +21,10 @@ class Input {
     void need_scratch(Scratch::Sizes& sizes) const {
         if (shape_.x_type != NPUENC_F32)
             sizes.need<float>(Scratch::staging, n_);
-        if (shape_.norm.weight)
+        if (shape_.norm.weight || precision_ == NPUENC_PRECISION_BF16X2)
             sizes.need<float>(Scratch::row, n_);
         if (precision_ != NPUENC_PRECISION_F32)
-            sizes.need<uint16_t>(Scratch::narrow, n_);
+            sizes.need<uint16_t>(Scratch::narrow, depth_of(n_, precision_));
     }
 
     // Whether rows of x are packed rows already, and lie so that those of a tile do not fall on the
@@ -43,6 +43,9 @@ class Input {
         case NPUENC_PRECISION_BF16:
             pack_bf16(row, scratch, packed);
             return 1;
+        case NPUENC_PRECISION_BF16X2:
+            pack_split(row, scratch, packed);
+            return 1;
         case NPUENC_PRECISION_INT8:
             return pack_int8(row, scratch, packed);
         default:
@@ -54,9 +57,9 @@ class Input {
   private:
     // Else the kernels multiply other types than those of the precision.
     bool packing_copies() const {
-        const size_t size = precision_ == NPUENC_PRECISION_F32 ? 4 : 2;
-        return precision_ != NPUENC_PRECISION_INT8 && gemm_.a_size == size &&
-               n_ % gemm_.k_group == 0;
+        return n_ % gemm_.k_group == 0 &&
+               ((precision_ == NPUENC_PRECISION_F32 && gemm_.a_size == 4) ||
+                (precision_ == NPUENC_PRECISION_BF16 && gemm_.a_size == 2));
     }
 
     // The values themselves where they are f32 already, else in scratch memory.
@@ -106,6 +109,13 @@ class Input {
         gemm_.pack_a(n_, narrow, packed);
     }
 
+    void pack_split(size_t row, const Scratch& scratch, void* packed) const {
+        auto* parts = scratch.get<uint16_t>(Scratch::narrow);
+        split_row(kernels_.convert, n_, f32(row, scratch), SplitSide::x,
+                  scratch.get<float>(Scratch::row), parts);
+        gemm_.pack_a(split_parts * n_, parts, packed);
+    }
+
     float pack_int8(size_t row, const Scratch& scratch, void* packed) const {
         auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         const float scale = shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
@@ -124,12 +134,6 @@ class Input {
     const char* x_;
 };
 
-const npuenc_gemm& gemm_for(const npuenc_kernels& kernels, npuenc_precision precision) {
-    return precision == NPUENC_PRECISION_BF16   ? kernels.gemm_bf16
-           : precision == NPUENC_PRECISION_INT8 ? kernels.gemm_s8
-                                                : kernels.gemm_f32;
-}
-
 void prefetch_finish(const npuenc_finish& finish, size_t rows, size_t cols) {
     const size_t size = finish.type == npuenc_float_f32 ? 4 : 2;
     prefetch_rows(finish.y, rows, cols * size, finish.ldy * size);
@@ -145,7 +149,7 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     if (!weight || &weight->owner() != this)
         fail(NPUENC_E_INVALID, "a weight that was packed for another device");
 
-    const size_t k = weight->n_in();
+    const size_t k = weight->depth();
     const bool int8 = weight->precision() == NPUENC_PRECISION_INT8;
     const npuenc_gemm& gemm = gemm_for(kernels_, weight->precision());
     const Input input(kernels_, gemm, *weight, shape, x);

@@ -7,7 +7,7 @@
 namespace npuenc {
 
 void PackedWeight::allocate(const npuenc_gemm& gemm, const float* bias) {
-    panel_stride_ = panel_stride(gemm, n_in());
+    panel_stride_ = panel_stride(gemm, depth());
     panels_ = AlignedBuffer(size_product(ceil_div(n_out(), gemm.nr), panel_stride_));
     if (precision() == NPUENC_PRECISION_INT8)
         scales_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
@@ -80,8 +80,20 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, T
                            kernels.gemm_s8.pack_b_rows(count, n_in, rounded, n_in, panel);
                        });
         break;
-    case NPUENC_PRECISION_AUTO:
     case NPUENC_PRECISION_BF16X2:
+        allocate(kernels.gemm_bf16, bias);
+        need(kernels.gemm_bf16, split_parts * sizeof(uint16_t));
+        for_each_panel(kernels.gemm_bf16, team, sizes,
+                       [&](size_t first, size_t count, char* panel, const Scratch& scratch) {
+                           float* values = read(first, count, scratch);
+                           auto* parts = scratch.get<uint16_t>(Scratch::narrow);
+                           for (size_t i = 0; i < count; ++i)
+                               split_row(kernels.convert, n_in, values + i * n_in,
+                                         SplitSide::weight, values + i * n_in, parts + i * depth());
+                           kernels.gemm_bf16.pack_b_rows(count, depth(), parts, depth(), panel);
+                       });
+        break;
+    case NPUENC_PRECISION_AUTO:
         fail(NPUENC_E_INTERNAL, "a weight to be packed in a precision that is not the CPU's");
     }
 }

@@ -43,7 +43,8 @@ Linear dense(size_t rows, const Weight& weight, npuenc_dtype x_type, npuenc_dtyp
 
 // What goes from one operator to the next; the residual stream is always f32.
 npuenc_dtype activations_of(npuenc_precision precision) {
-    return precision == NPUENC_PRECISION_F32 ? NPUENC_F32 : NPUENC_BF16;
+    const bool wide = precision == NPUENC_PRECISION_F32 || precision == NPUENC_PRECISION_BF16X2;
+    return wide ? NPUENC_F32 : NPUENC_BF16;
 }
 
 // From rows of the residual stream, normalised, into a branch.
@@ -308,10 +309,9 @@ void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run
 
 // Of the widest that any operator writes.
 size_t Encoder::activation_size() const {
-    const bool f32 = plan_.precision == NPUENC_PRECISION_F32 ||
-                     plan_.conv_precision == NPUENC_PRECISION_F32 ||
-                     plan_.first_attention_precision == NPUENC_PRECISION_F32;
-    return element_size(f32 ? NPUENC_F32 : NPUENC_BF16);
+    return std::max({element_size(activations_of(plan_.precision)),
+                     element_size(activations_of(plan_.conv_precision)),
+                     element_size(activations_of(plan_.first_attention_precision))});
 }
 
 // On the CPU some at a time, so that what is between the two products stays in each thread's L2

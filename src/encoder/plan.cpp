@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "encoder/plan.hpp"
 
+#include <string_view>
+
 #include "device/choice.hpp"
 #include "encoder/auto_precision.hpp"
 #include "error.hpp"
@@ -50,10 +52,17 @@ void check_precision(npuenc_precision asked, const Plan& plan) {
                                    "these, or for linear, attention and conv on the CPU");
 }
 
-// One step wider than `precision`; from bf16 an NPU goes to what `widest` says.
+bool has_amx(const Device& device) {
+    return !is_npu(device) && std::string_view(device.isa()) == "amx";
+}
+
+// One step wider than `precision`. From bf16 an NPU goes to what `widest` says, and a CPU to bf16x2
+// where it has AMX, by which three products of bf16 take a fifth of the time of one of f32.
 npuenc_precision wider(npuenc_precision precision, const Device& device, npuenc_precision widest) {
     if (precision == NPUENC_PRECISION_INT8)
         return NPUENC_PRECISION_BF16;
+    if (precision == NPUENC_PRECISION_BF16 && has_amx(device))
+        return NPUENC_PRECISION_BF16X2;
     return is_npu(device) ? widest : NPUENC_PRECISION_F32;
 }
 
@@ -79,6 +88,10 @@ Plan make_plan(const PlanOptions& options, const HyperParameters& dims, Device& 
     // well 0.957 and 0.969, and with its projections 0.93 and 0.89.
     plan.wide_precision = wider(plan.precision, *plan.linear, NPUENC_PRECISION_BF16X2);
     plan.conv_precision = wider(plan.precision, *plan.conv, NPUENC_PRECISION_BF16);
+    // With int8, too: in bf16 a frame of base was below the bound with AMX, and they take little
+    // time there.
+    if (plan.precision == NPUENC_PRECISION_INT8 && has_amx(*plan.conv))
+        plan.conv_precision = NPUENC_PRECISION_BF16X2;
     plan.first_attention_precision = wider(plan.precision, *plan.attention, NPUENC_PRECISION_BF16);
     return plan;
 }

@@ -5,10 +5,10 @@
 #include "aligned_buffer.hpp"
 #include "device/device.hpp"
 #include "device/shared_memory.hpp"
+#include "device/split_row.hpp"
 #include "kernels/cpu/kernels.h"
 #include "npu/array.hpp"
 #include "npu/product.hpp"
-#include "npu/split_row.hpp"
 
 namespace npuenc {
 

@@ -386,6 +386,15 @@ static void families_run_where_they_are_put(void** state) {
     }
 }
 
+/* What is wider than bf16. */
+static int32_t wider_than_bf16(npuenc_ctx* with) {
+    npuenc_ctx_info info = {.struct_size = sizeof info};
+    expect_ok(npuenc_ctx_get_info(with, &info));
+    const bool has_amx = info.device_type == NPUENC_DEVICE_CPU && strcmp(info.isa, "amx") == 0;
+    return has_amx || info.device_type == NPUENC_DEVICE_NPU ? NPUENC_PRECISION_BF16X2
+                                                            : NPUENC_PRECISION_F32;
+}
+
 static void every_precision_is_had(void** state) {
     (void)state;
     for (int32_t precision = NPUENC_PRECISION_F32; precision <= NPUENC_PRECISION_INT8;
@@ -400,23 +409,24 @@ static void every_precision_is_had(void** state) {
         const npuenc_model_info info = info_of(model);
         assert_int_equal(info.precision, precision);
         assert_int_equal(info.wide_precision,
-                         precision == NPUENC_PRECISION_INT8         ? NPUENC_PRECISION_BF16
-                         : device_under_test() == NPUENC_DEVICE_NPU ? NPUENC_PRECISION_BF16X2
-                                                                    : NPUENC_PRECISION_F32);
+                         precision == NPUENC_PRECISION_INT8   ? NPUENC_PRECISION_BF16
+                         : precision == NPUENC_PRECISION_BF16 ? wider_than_bf16(ctx)
+                                                              : NPUENC_PRECISION_F32);
         npuenc_model_free(model);
     }
 }
 
 /* The table of the header. */
 static int32_t auto_of(const char* isa, uint32_t n_state) {
-    const bool is_bf16 = strcmp(isa, "avx512bf16") == 0 && (n_state == 384 || n_state == 512);
+    const bool has_bf16 = strcmp(isa, "avx512bf16") == 0 || strcmp(isa, "amx") == 0;
+    const bool is_bf16 = has_bf16 && (n_state == 384 || n_state == 512);
     return is_bf16 ? NPUENC_PRECISION_BF16 : NPUENC_PRECISION_F32;
 }
 
 static void automatic_precision_follows_the_table(void** state) {
     (void)state;
-    const char* const isas[] = {"reference", "avx2",       "avxvnni",
-                                "avx512",    "avx512vnni", "avx512bf16"};
+    const char* const isas[] = {"reference",  "avx2",       "avxvnni", "avx512",
+                                "avx512vnni", "avx512bf16", "amx"};
     const uint32_t widths[] = {64, 384, 448, 512, 768};
     for (size_t i = 0; i < COUNT(widths); i++) {
         whisper* made = whisper_create((whisper_shape){80, 2, widths[i], 1, 1}, 1);
@@ -433,7 +443,9 @@ static void automatic_precision_follows_the_table(void** state) {
             expect_ok(npuenc_model_load_memory(with, made->file, made->file_bytes, NULL, &model));
             const npuenc_model_info info = info_of(model);
             assert_int_equal(info.precision, auto_of(isas[j], widths[i]));
-            assert_int_equal(info.wide_precision, NPUENC_PRECISION_F32);
+            assert_int_equal(info.wide_precision, info.precision == NPUENC_PRECISION_BF16
+                                                      ? wider_than_bf16(with)
+                                                      : NPUENC_PRECISION_F32);
             npuenc_model_free(model);
             npuenc_close(with);
         }

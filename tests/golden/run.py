@@ -379,11 +379,15 @@ class Long:
         self.tally.check(label, faults, summary_of(figures))
 
     def instruction_sets(self):
-        """Below the best one, those that the command accepts here."""
-        return [isa for isa in ("avx2", "avx512", "avx512vnni")
-                if subprocess.run([self.encoder.command, "devices"], check=False,
-                                  capture_output=True,
-                                  env=os.environ | {"NPUENC_ISA": isa}).returncode == 0]
+        """Those that the command accepts here, but for the best one."""
+        def used(environment):
+            result = subprocess.run([self.encoder.command, "devices", "--json"], check=False,
+                                    capture_output=True, env=os.environ | environment)
+            devices = json.loads(result.stdout)["devices"] if result.returncode == 0 else []
+            return [device["isa"] for device in devices if device["device"] == "cpu"]
+
+        return [isa for isa in ("avx2", "avx512", "avx512vnni", "avx512bf16", "amx")
+                if used({"NPUENC_ISA": isa}) == [isa] != used({})]
 
     def test_formats(self, name, directory, forms):
         """States of every format are right for the weights in the file, and those that hold the

@@ -59,14 +59,36 @@ PEAK(s8_avx2, ZERO_AVX, S8_AVX2, 2 * 16, "vzeroupper")
 PEAK(s8_avxvnni, ZERO_AVX, S8_AVXVNNI, 2 * 32, "vzeroupper")
 PEAK(s8_avx512, ZERO_AVX, S8_AVX512, 2 * 64, "vzeroupper")
 
+/* Of AMX, between begin and end: the four sums of a tile kernel hide the latency. `operations` of
+ * an instruction. */
+#define PEAK_AMX(name, instruction, operations)                                                    \
+    static double peak_##name(void) {                                                              \
+        int rounds = peak_rounds;                                                                  \
+        const double start = now();                                                                \
+        __asm__ volatile("1:\n" instruction " %%tmm7, %%tmm6, %%tmm0\n" instruction                \
+                         " %%tmm7, %%tmm6, %%tmm1\n" instruction                                   \
+                         " %%tmm7, %%tmm6, %%tmm2\n" instruction                                   \
+                         " %%tmm7, %%tmm6, %%tmm3\ndec %0\njnz 1b"                                 \
+                         : "+r"(rounds)                                                            \
+                         :                                                                         \
+                         : "cc");                                                                  \
+        return (double)(operations)*peak_rounds * 4 / (now() - start);                             \
+    }
+PEAK_AMX(bf16_amx, "tdpbf16ps", 2 * 16 * 16 * 32)
+PEAK_AMX(s8_amx, "tdpbusd", 2 * 16 * 16 * 64)
+
 /* The widest panels are those of the widest vectors, the widest groups of the native types. */
 static Peak* f32_peak(const npuenc_gemm* gemm) {
     return gemm->nr == 32 ? peak_f32_avx512 : gemm->nr == 16 ? peak_f32_avx2 : peak_f32_sse2;
 }
 static Peak* bf16_peak(const npuenc_gemm* gemm) {
+    if (gemm->k_group == 32)
+        return peak_bf16_amx;
     return gemm->k_group == 2 ? peak_bf16_avx512 : f32_peak(gemm);
 }
 static Peak* s8_peak(const npuenc_gemm* gemm) {
+    if (gemm->k_group == 64)
+        return peak_s8_amx;
     if (gemm->k_group == 4)
         return gemm->nr == 32 ? peak_s8_avx512 : peak_s8_avxvnni;
     return gemm->k_group == 2 ? peak_s8_avx2 : f32_peak(gemm);
@@ -94,6 +116,8 @@ typedef struct Job {
 static double best_time(void (*call)(const Job*), const Job* job, Peak* peak, double* best_peak) {
     double best = 1e9;
     *best_peak = 0;
+    if (job->gemm && job->gemm->begin)
+        job->gemm->begin();
     call(job);
     double start = now();
     call(job);
@@ -107,18 +131,21 @@ static double best_time(void (*call)(const Job*), const Job* job, Peak* peak, do
         const double time = (now() - start) / calls;
         best = time < best ? time : best;
     }
+    if (job->gemm && job->gemm->end)
+        job->gemm->end();
     return best;
 }
 
 static void call_tile(const Job* job) {
     const npuenc_gemm* gemm = job->gemm;
     const size_t groups = (job->n + gemm->k_group - 1) / gemm->k_group;
-    const size_t k = groups * gemm->k_group;
+    /* Rows are an odd number of cache lines apart, as the library lays them. */
+    const size_t lda = (groups * gemm->k_group * gemm->a_size + 63) / 64 | 1;
     const npuenc_tile tile = {gemm->mr,
                               gemm->nr,
                               job->n,
                               job->a,
-                              k * gemm->a_size,
+                              lda * 64,
                               job->b,
                               (const int32_t*)job->b, /* zeros as well */
                               job->c,

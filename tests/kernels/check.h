@@ -12,7 +12,7 @@
 #include "kernels/cpu/kernels.h"
 
 /* The largest register tile that the checks have room for. */
-enum { most_rows = 16, most_cols = 64 };
+enum { most_rows = 32, most_cols = 64 };
 
 typedef struct Check {
     npuenc_kernels kernels; /* of the instruction set under test */

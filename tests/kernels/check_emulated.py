@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 PASSED, REFUSED = 0, 77
-BEYOND_AVX2 = ["avxvnni", "avx512", "avx512vnni", "avx512bf16"]
+BEYOND_AVX2 = ["avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx"]
 EXPECTED = [
     ("Nehalem", "reference", PASSED),  # Denverton has all of its instructions
     *((cpu, isa, REFUSED) for cpu in ("Nehalem", "Denverton") for isa in ["avx2", *BEYOND_AVX2]),

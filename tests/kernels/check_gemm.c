@@ -245,7 +245,11 @@ static void call_tile(Check* check, const Gemm* gemm, Memory* memory, size_t row
         for (size_t r = 0; r < rows; r++)
             memcpy(out + r * ldc, c + r * kernels->nr, cols * sizeof *out);
 
+    if (kernels->begin)
+        kernels->begin();
     kernels->tile(&(npuenc_tile){rows, cols, to - from, a, lda, b, start, out, ldc, accumulate});
+    if (kernels->end)
+        kernels->end();
 
     int whole = guarded_intact(&memory->c, out, bytes_c);
     for (size_t r = 0; r + 1 < rows; r++)

@@ -25,7 +25,8 @@ AFTER_SSE2 = names(r"haddp", r"hsubp", r"addsub", r"movddup", r"movs[lh]dup", r"
                    r"popcnt", r"lzcnt", r"extrq", r"insertq", r"movnts[sd]\b", r"cmpxchg16b")
 # What each instruction set adds by name to those of AVX2 or AVX-512, and then has to use.
 OWN = {"avxvnni": names(r"vpdpbusd\b"), "avx512vnni": names(r"vpdp(busd|wssd)s?\b"),
-       "avx512bf16": names(r"vdpbf16ps\b", r"vcvtne2?ps2bf16\b", r"vperm(i2|t2)?b\b")}
+       "avx512bf16": names(r"vdpbf16ps\b", r"vcvtne2?ps2bf16\b", r"vperm(i2|t2)?b\b"),
+       "amx": names(r"ldtilecfg\b", r"tile(loadd|stored|zero|release)\b", r"tdp(busd|bf16ps)\b")}
 # What no level promises, but for what is its own: VNNI, IFMA, BF16, AMX, cryptography, BMI.
 BEYOND = names(r"vpdp", r"vpmadd52", r"vdpbf16", r"vcvtne", r"vbcstne", r"tile", r"tdp", r"vsha",
                r"vsm[34]", r"vaes", r"vpclmul", r"v?gf2p8", r"sarx", r"shlx", r"shrx", r"rorx",
@@ -40,9 +41,10 @@ OTHER_AVX512 = names(r"vpopcnt", r"vpsh[lr]d", r"vpshufbit", r"vp(compress|expan
                      r"vp4dp", r"v(?!cvtps2ph)\w+[sp]h\b", r"vfc?m(add|ul)c", r"vcvt\w*ph2(?!ps\b)",
                      r"vmov(w|sh)\b")
 
-# What the libraries may ask of the C library. The compiler makes calls of copies and clears.
+# What the libraries may ask of the C library. The compiler makes calls of copies and clears; the
+# tiles of AMX have to be asked for.
 ALLOWED_UNDEFINED = {"memcpy", "memset", "memmove", "strcmp", "_GLOBAL_OFFSET_TABLE_",
-                     "__stack_chk_fail"}
+                     "__stack_chk_fail", "syscall"}
 
 
 def run(*command):
@@ -81,16 +83,16 @@ def belongs(isa, code, text):
         return (first not in ("c4", "c5", "62") and opcode[:2] not in (["0f", "38"], ["0f", "3a"])
                 and not AFTER_SSE2.match(name))
     if BEYOND.match(name) and not is_own(isa, text) and not (
-            isa == "avx512bf16" and is_own("avx512vnni", text)):
+            isa in ("avx512bf16", "amx") and is_own("avx512vnni", text)):
         return False
-    if not isa.startswith("avx512"):
+    if not isa.startswith(("avx512", "amx")):
         return first != "62" and not MASKS.match(name)
     return not OTHER_AVX512.match(name) or bool(is_own(isa, text))
 
 
 def main():
     if len(sys.argv) != 3 or sys.argv[1] not in (
-            "reference", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"):
+            "reference", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx"):
         print(__doc__, file=sys.stderr)
         return 2
     isa, archive = sys.argv[1:]
@@ -103,7 +105,7 @@ def main():
     count = wide = own = 0
     for member, function, code, text in instructions(archive):
         count += 1
-        wide += code[0] == "62" if isa.startswith("avx512") else code[0] in ("c4", "c5")
+        wide += code[0] == "62" if isa.startswith(("avx512", "amx")) else code[0] in ("c4", "c5")
         own += is_own(isa, text)
         if not belongs(isa, code, text):
             problems.append(f"{member}: {function}: not {isa}: {text.strip()}")

@@ -46,6 +46,7 @@ static void multiply_tile(const npuenc_tile* tile) {
 }
 
 void npuenc_gemm_bf16_init_reference(npuenc_gemm* family) {
-    *family = (npuenc_gemm){mr, nr,     1,           sizeof(element), sizeof(element),
-                            0,  pack_a, pack_b_rows, pack_b_cols,     multiply_tile};
+    *family = (npuenc_gemm){mr,   nr,     1,           sizeof(element), sizeof(element),
+                            0,    pack_a, pack_b_rows, pack_b_cols,     multiply_tile,
+                            NULL, NULL};
 }

@@ -15,76 +15,9 @@
 #ifndef NPUENC_KERNELS_GEMM_AVX512_H
 #define NPUENC_KERNELS_GEMM_AVX512_H
 
-#include <immintrin.h>
-#include <string.h>
+#include "kernels/cpu/x86/pack_avx512.h"
 
-#include "kernels/cpu/isa.h"
-#include "kernels/cpu/x86/unroll.h"
-#include "kernels/cpu/x86/vector_avx512.h"
-
-enum { mr = 12, nr = 32, group_bytes = 4, vector_bytes = 64 };
-
-/* Four groups of up to sixteen columns, each of whose rows of `bytes` <= 16 bytes are read:
- * out[group][column]. Each quarter of a vector is loaded from a row of its own, which leaves a
- * transposition within the quarters. */
-static ALWAYS_INLINE void transpose(size_t cols, size_t bytes, const char* src, size_t ld,
-                                    __m512i out[4]) {
-    const __mmask16 mask = first(bytes);
-    __m512i in[4]; /* in[i] has columns i, 4 + i, 8 + i and 12 + i */
-    UNROLLED_FOR (size_t i = 0; i < 4; i++) {
-        in[i] = _mm512_setzero_si512();
-        UNROLLED_FOR (size_t quarter = 0; quarter < 4; quarter++) {
-            const size_t col = 4 * quarter + i;
-            if (col < cols) {
-                const char* at = src + col * ld;
-                const __m128i four = bytes == 16 ? _mm_loadu_si128((const __m128i*)at)
-                                                 : _mm_maskz_loadu_epi8(mask, at);
-                const __mmask16 there = (__mmask16)(0xf << (4 * quarter));
-                in[i] = _mm512_mask_broadcast_i32x4(in[i], there, four);
-            }
-        }
-    }
-    const __m512i a = _mm512_unpacklo_epi32(in[0], in[1]);
-    const __m512i b = _mm512_unpackhi_epi32(in[0], in[1]);
-    const __m512i c = _mm512_unpacklo_epi32(in[2], in[3]);
-    const __m512i d = _mm512_unpackhi_epi32(in[2], in[3]);
-    out[0] = _mm512_unpacklo_epi64(a, c);
-    out[1] = _mm512_unpackhi_epi64(a, c);
-    out[2] = _mm512_unpacklo_epi64(b, d);
-    out[3] = _mm512_unpackhi_epi64(b, d);
-}
-
-/* Up to sixteen columns, `row_bytes` of each: one vector of every pair in the panel. */
-static ALWAYS_INLINE void pack_half(size_t cols, size_t row_bytes, const char* src, size_t ld,
-                                    char* panel) {
-    const size_t step = 2 * vector_bytes;
-    __m512i v[4];
-    size_t i = 0;
-    for (; i + 16 <= row_bytes; i += 16) {
-        transpose(cols, 16, src + i, ld, v);
-        UNROLLED_FOR (size_t j = 0; j < 4; j++)
-            _mm512_store_si512(panel + (i / group_bytes + j) * step, v[j]);
-    }
-    if (i < row_bytes) {
-        transpose(cols, row_bytes - i, src + i, ld, v);
-        UNROLLED_FOR (size_t j = 0; j < 4; j++)
-            if (i + j * group_bytes < row_bytes)
-                _mm512_store_si512(panel + (i / group_bytes + j) * step, v[j]);
-    }
-}
-
-/* pack_b_rows for rows of `row_bytes`, `ld` bytes apart. */
-static inline void pack_rows(size_t cols, size_t row_bytes, const char* src, size_t ld,
-                             char* panel) {
-    if (cols >= nr) { /* without a branch per column */
-        pack_half(lanes, row_bytes, src, ld, panel);
-        pack_half(lanes, row_bytes, src + lanes * ld, ld, panel + vector_bytes);
-    } else {
-        const size_t upper = cols > lanes ? cols - lanes : 0;
-        pack_half(cols, row_bytes, src, ld, panel);
-        pack_half(upper, row_bytes, upper ? src + lanes * ld : src, ld, panel + vector_bytes);
-    }
-}
+enum { mr = 12 };
 
 /* `rows` and `vectors` are constants wherever this is expanded, so that `sum` is registers, and k
  * is at least 1: with a way around the loop, GCC 12 keeps sums on the stack. */

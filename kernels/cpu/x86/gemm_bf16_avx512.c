@@ -61,6 +61,6 @@ static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void*
 }
 
 void npuenc_gemm_bf16_init_avx512(npuenc_gemm* family) {
-    *family = (npuenc_gemm){mr, nr,     1,           sizeof_element, sizeof_element,
-                            0,  pack_a, pack_b_rows, pack_b_cols,    multiply_tile};
+    *family = (npuenc_gemm){mr,     nr,          1,           sizeof_element, sizeof_element, 0,
+                            pack_a, pack_b_rows, pack_b_cols, multiply_tile,  NULL,           NULL};
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * s8 products for AVX-512 with VNNI, whose instruction multiplies unsigned by signed: a row of A
- * holds a + 128, and sums begin at -128 times the sum of their column of B.
+ * s8 products for AVX-512 with VNNI, whose instruction multiplies unsigned by signed.
  */
 #include <immintrin.h>
 #include <stddef.h>
 
-enum { sizeof_element = 1, unsigned_a = 1 };
+enum { sizeof_element = 1, unsigned_a = 1, k_group = 4 };
 
 static inline __m512i multiply_add(__m512i sum, __m512i a, __m512i b) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
@@ -14,66 +13,9 @@ static inline __m512i multiply_add(__m512i sum, __m512i a, __m512i b) {
 }
 
 #include "kernels/cpu/x86/gemm_avx512.h"
-
-static void pack_a(size_t k, const void* src, void* row) {
-    const int8_t* in = src;
-    uint8_t* out = row;
-    const __m512i sign = _mm512_set1_epi8(-128);
-    for (size_t i = 0; i < k; i += vector_bytes) {
-        const size_t n = k - i, padded = (n + 3) / 4 * 4;
-        const __mmask64 mask = n >= vector_bytes ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
-        const __mmask64 whole =
-            padded >= vector_bytes ? ~(__mmask64)0 : ((__mmask64)1 << padded) - 1;
-        _mm512_mask_storeu_epi8(out + i, whole,
-                                _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), sign));
-    }
-}
-
-static void append_start(size_t k, void* panel) {
-    const __m512i ones = _mm512_set1_epi8(1);
-    __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    char* at = panel;
-    for (size_t i = 0; i < k; i += group_bytes, at += 2 * vector_bytes)
-        UNROLLED_FOR (size_t v = 0; v < 2; v++)
-            sum[v] = _mm512_dpbusd_epi32(sum[v], ones, _mm512_load_si512(at + v * vector_bytes));
-    UNROLLED_FOR (size_t v = 0; v < 2; v++)
-        _mm512_store_si512(at + v * vector_bytes,
-                           _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sum[v], 7)));
-}
-
-static void pack_b_rows(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
-    pack_rows(cols, k, src, ld, panel);
-    append_start(k, panel);
-}
-
-/* Four rows of B become one of groups. */
-static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
-    const int8_t* in = src;
-    char* out = panel;
-    const __mmask32 mask = cols >= nr ? ~(__mmask32)0 : ((__mmask32)1 << cols) - 1;
-    for (size_t i = 0; i < k; i += 4, in += 4 * ld, out += 2 * vector_bytes) {
-        __m256i row[4];
-        UNROLLED_FOR (size_t j = 0; j < 4; j++)
-            row[j] =
-                i + j < k ? _mm256_maskz_loadu_epi8(mask, in + j * ld) : _mm256_setzero_si256();
-        const __m256i low01 = _mm256_unpacklo_epi8(row[0], row[1]);
-        const __m256i high01 = _mm256_unpackhi_epi8(row[0], row[1]);
-        const __m256i low23 = _mm256_unpacklo_epi8(row[2], row[3]);
-        const __m256i high23 = _mm256_unpackhi_epi8(row[2], row[3]);
-        /* Each has four columns of the first sixteen and four of the others. */
-        const __m256i part[4] = {
-            _mm256_unpacklo_epi16(low01, low23), _mm256_unpackhi_epi16(low01, low23),
-            _mm256_unpacklo_epi16(high01, high23), _mm256_unpackhi_epi16(high01, high23)};
-        UNROLLED_FOR (size_t j = 0; j < 4; j++) {
-            _mm_store_si128((__m128i*)(out + 16 * j), _mm256_castsi256_si128(part[j]));
-            _mm_store_si128((__m128i*)(out + vector_bytes + 16 * j),
-                            _mm256_extracti128_si256(part[j], 1));
-        }
-    }
-    append_start(k, panel);
-}
+#include "kernels/cpu/x86/pack_s8_avx512.h"
 
 void npuenc_gemm_s8_init_avx512vnni(npuenc_gemm* family) {
-    *family = (npuenc_gemm){mr, nr,     4,           sizeof_element, sizeof_element,
-                            1,  pack_a, pack_b_rows, pack_b_cols,    multiply_tile};
+    *family = (npuenc_gemm){mr,     nr,          k_group,     sizeof_element, sizeof_element, 1,
+                            pack_a, pack_b_rows, pack_b_cols, multiply_tile,  NULL,           NULL};
 }

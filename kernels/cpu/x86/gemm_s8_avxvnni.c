@@ -79,6 +79,6 @@ static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void*
 }
 
 void npuenc_gemm_s8_init_avxvnni(npuenc_gemm* family) {
-    *family = (npuenc_gemm){mr, nr,     4,           sizeof_element, sizeof_element,
-                            1,  pack_a, pack_b_rows, pack_b_cols,    multiply_tile};
+    *family = (npuenc_gemm){mr,     nr,          4,           sizeof_element, sizeof_element, 1,
+                            pack_a, pack_b_rows, pack_b_cols, multiply_tile,  NULL,           NULL};
 }

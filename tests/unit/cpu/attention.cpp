@@ -21,6 +21,8 @@ const AttentionCase cases[] = {
     {1, 3, 64, 2, 24000},
 };
 
+// Of f32 operands, in that or in bf16x2.
+template <npuenc_precision precision>
 void f32_is_right() {
     const auto devices = device_of_each_isa();
     for_each_problem(cases, NPUENC_F32, [&](AttentionProblem&& problem) {
@@ -31,6 +33,9 @@ void f32_is_right() {
         problem.q = doubles(q);
         problem.k = doubles(k);
         problem.v = doubles(v);
+        problem.shape.precision = precision;
+        if (precision == NPUENC_PRECISION_BF16X2)
+            problem.error_of_sum = error_of_bf16x2;
         problem.solve();
         for (const auto& device : devices) {
             std::vector<float> out(problem.size_o(), 77);
@@ -120,10 +125,11 @@ void refuses_other_types() {
 
 // Threads, which queries are asked together, and which items, change no bit.
 template <class T>
-void compare(npuenc_dtype type, const std::vector<T>& q, const std::vector<T>& k,
-             const std::vector<T>& v, const AttentionCase& c) {
+void compare(npuenc_dtype type, npuenc_precision precision, const std::vector<T>& q,
+             const std::vector<T>& k, const std::vector<T>& v, const AttentionCase& c) {
     for (const std::string& isa : usable_isas()) {
-        const AttentionProblem problem(c, type, NPUENC_MASK_NONE, false, false);
+        AttentionProblem problem(c, type, NPUENC_MASK_NONE, false, false);
+        problem.shape.precision = precision;
         const Attention& shape = problem.shape;
         std::vector<T> first;
         for (unsigned n_threads : thread_counts) {
@@ -158,16 +164,20 @@ void is_deterministic() {
     Random random(6);
     const std::vector<float> q = random.reals(problem.size_q()), k = random.reals(problem.size_k()),
                              v = random.reals(problem.size_k());
-    compare(NPUENC_F32, q, k, v, c);
-    compare(NPUENC_BF16, to_bf16(q), to_bf16(k), to_bf16(v), c);
-    compare(NPUENC_S8, random.bytes(q.size()), random.bytes(k.size()), random.bytes(v.size()), c);
+    compare(NPUENC_F32, NPUENC_PRECISION_F32, q, k, v, c);
+    compare(NPUENC_F32, NPUENC_PRECISION_BF16X2, q, k, v, c);
+    compare(NPUENC_BF16, NPUENC_PRECISION_BF16, to_bf16(q), to_bf16(k), to_bf16(v), c);
+    compare(NPUENC_BF16, NPUENC_PRECISION_INT8, to_bf16(q), to_bf16(k), to_bf16(v), c);
+    compare(NPUENC_S8, NPUENC_PRECISION_INT8, random.bytes(q.size()), random.bytes(k.size()),
+            random.bytes(v.size()), c);
 }
 
 } // namespace
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(guarded<f32_is_right>),
+        cmocka_unit_test(guarded<f32_is_right<NPUENC_PRECISION_F32>>),
+        cmocka_unit_test(guarded<f32_is_right<NPUENC_PRECISION_BF16X2>>),
         cmocka_unit_test(guarded<bf16_is_right>),
         cmocka_unit_test(guarded<s8_is_right>),
         cmocka_unit_test(guarded<ignores_what_is_hidden>),

@@ -97,7 +97,7 @@ struct AttentionProblem {
     // rounding of the difference to the greatest score, at most 2 u max |score|. So a probability
     // is wrong by a factor within exp(2 (e + 2 u max |score|)), by the errors of exp (2 ulp, at
     // most 4 u, for it and for the sum), of the sum over keys and of the division. The second
-    // product adds error_of_sum(kv_len). exp(x) - 1 <= 1.1 x for x <= 0.18. bf16 and s8 round the
+    // product adds error_of_sum(kv_len). exp(x) - 1 <= 1.1 x for x <= 0.18. All but f32 round the
     // probabilities to bf16, of an exp that is within 2^-13.7 (and so is their sum), bf16 the
     // result too.
     void solve(size_t item, size_t head, size_t i) {
@@ -136,7 +136,7 @@ struct AttentionProblem {
         const double exponent = 2 * (error + 2 * unit_f32 * magnitude);
         assert_true(exponent < 0.1);
         double relative = 1.1 * exponent + 8 * unit_f32 + gamma_f32(n + 4) + error_of_sum(n);
-        if (shape.type != NPUENC_F32)
+        if (shape.precision != NPUENC_PRECISION_F32)
             relative += 1.01 * unit_bf16 + 2 * std::exp2(-13.7);
         for (size_t j = 0; j < n; ++j) {
             if (p[j] == 0)
@@ -225,6 +225,12 @@ struct AttentionProblem {
         }
     }
 };
+
+// Of a sum of n products in bf16x2: of three times as many, each of whose factors is within 2^-16
+// of itself, and the product of the low parts, as much again, is left out.
+inline double error_of_bf16x2(size_t n) {
+    return 1.01 * gamma_f32(split_parts * n) + 3.01 * 0x1p-16;
+}
 
 // Every mask that suits a shape.
 template <class Cases, class Body>

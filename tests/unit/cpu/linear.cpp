@@ -61,6 +61,21 @@ void bf16_is_right() {
     }
 }
 
+void bf16x2_is_right() {
+    const auto devices = device_of_each_isa();
+    for (const LinearCase& c : cases) {
+        const LinearProblem problem(c);
+        const LinearResults expected = problem.expected_of_bf16x2();
+        for (const auto& device : devices) {
+            const auto weight = problem.pack(*device, NPUENC_PRECISION_BF16X2);
+            std::vector<float> y(c.rows * problem.ldy, untouched);
+            device->linear(*weight, problem.linear(), problem.x.data(), y.data(), unused_stats);
+            expected.check(y, problem.ldy, device->name().c_str());
+            check_gaps(problem, y);
+        }
+    }
+}
+
 void int8_is_right() {
     const auto devices = device_of_each_isa();
     for (const LinearCase& c : cases) {
@@ -114,7 +129,7 @@ void int8_takes_the_smallest_rows() {
 }
 
 constexpr npuenc_precision precisions[] = {NPUENC_PRECISION_F32, NPUENC_PRECISION_BF16,
-                                           NPUENC_PRECISION_INT8};
+                                           NPUENC_PRECISION_BF16X2, NPUENC_PRECISION_INT8};
 
 // For a result in bf16, GELU is only as exact as that deserves: within 2^-13.6 max(1/8, |y|). Here
 // |y| is at most |gelu(y)| + 0.17, or y is negative; below -8 gelu is 0 either way.
@@ -352,6 +367,7 @@ int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(guarded<f32_is_right>),
         cmocka_unit_test(guarded<bf16_is_right>),
+        cmocka_unit_test(guarded<bf16x2_is_right>),
         cmocka_unit_test(guarded<int8_is_right>),
         cmocka_unit_test(guarded<int8_takes_the_smallest_rows>),
         cmocka_unit_test(guarded<converts_at_the_edges>),

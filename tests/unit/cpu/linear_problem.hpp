@@ -93,6 +93,18 @@ struct LinearProblem {
     // and the bias, each rounded (Higham's gamma), and what finish() says.
     LinearResults expected(const std::vector<float>& x_values,
                            const std::vector<float>& w_values) const {
+        return expected(x_values, w_values, gamma_f32(shape.n_in + 1));
+    }
+
+    // In bf16x2 these are three times as many products, each of whose factors is within 2^-16 of
+    // itself, and the product of the low parts, as much again, is left out.
+    LinearResults expected_of_bf16x2() const {
+        return expected(x, w, 1.01 * gamma_f32(split_parts * shape.n_in + 1) + 3.01 * 0x1p-16);
+    }
+
+    // relative: to the sum of the magnitudes of what is added.
+    LinearResults expected(const std::vector<float>& x_values, const std::vector<float>& w_values,
+                           double relative) const {
         return results([&](size_t row, size_t col, double& bound) {
             double sum = 0, magnitude = 0;
             for (size_t k = 0; k < shape.n_in; ++k) {
@@ -105,7 +117,7 @@ struct LinearProblem {
                 sum += static_cast<double>(bias[col]);
                 magnitude += std::fabs(static_cast<double>(bias[col]));
             }
-            bound = gamma_f32(shape.n_in + 1) * magnitude;
+            bound = relative * magnitude;
             return sum;
         });
     }

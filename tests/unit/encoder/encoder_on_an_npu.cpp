@@ -90,6 +90,23 @@ void families_are_placed_as_asked_and_products_on_the_npu_by_default(void**) {
     }
 }
 
+void a_cpu_with_amx_takes_bf16x2_for_f32_beside_bf16(void**) {
+    npuenc_kernels kernels;
+    if (npuenc_kernels_init(&kernels, "amx") != NPUENC_KERNELS_OK)
+        skip();
+    CpuDevice device(1, "amx");
+    const struct {
+        npuenc_precision precision, wide, conv, first_attention;
+    } plans[] = {{f32, f32, f32, f32}, {bf16, bf16x2, bf16x2, bf16x2}, {int8, bf16, bf16x2, bf16}};
+    for (const auto& each : plans) {
+        const Plan plan = make_plan({.precision = each.precision}, dims, device);
+        assert_int_equal(plan.precision, each.precision);
+        assert_int_equal(plan.wide_precision, each.wide);
+        assert_int_equal(plan.conv_precision, each.conv);
+        assert_int_equal(plan.first_attention_precision, each.first_attention);
+    }
+}
+
 // The words of the refusal; empty when there is none.
 std::string refusal_of(const PlanOptions& options, Device& device) {
     try {
@@ -249,7 +266,7 @@ void the_operator_list_tells_which_device_ran_what(void**) {
 
 // In int8 both devices compute the same, here by the same kernels.
 void rows_in_pieces_or_at_once_give_the_same_states(void**) {
-    CpuDevice in_pieces(1, nullptr);
+    CpuDevice in_pieces(1, isa_of_host());
     RecordingNpu at_once(1);
     std::vector<float> states[2];
     const FinishedRun first([&](Run& working) {
@@ -283,6 +300,7 @@ void guarded(void** state) {
 
 int main() {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(guarded<a_cpu_with_amx_takes_bf16x2_for_f32_beside_bf16>),
         cmocka_unit_test(guarded<families_are_placed_as_asked_and_products_on_the_npu_by_default>),
         cmocka_unit_test(guarded<what_the_array_lacks_is_refused_in_words>),
         cmocka_unit_test(guarded<a_context_on_the_cpu_has_no_npu>),

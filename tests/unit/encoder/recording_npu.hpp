@@ -2,6 +2,7 @@
 // An NPU that computes on the CPU, refuses what the array lacks, and notes what it was asked for.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,6 +26,16 @@ class RecordedWeight final : public Weight {
     std::unique_ptr<Weight> of_host_;
 };
 
+// The best one below AMX, with which a CPU has precisions of its own.
+inline const char* isa_of_host() {
+    const char* best = "reference";
+    npuenc_kernels kernels;
+    for (const char* const* isa = npuenc_kernels_isas(); *isa && std::strcmp(*isa, "amx"); ++isa)
+        if (npuenc_kernels_init(&kernels, *isa) == NPUENC_KERNELS_OK)
+            best = *isa;
+    return best;
+}
+
 class RecordingNpu final : public Device {
   public:
     struct LinearCall {
@@ -33,7 +44,7 @@ class RecordingNpu final : public Device {
     };
 
     explicit RecordingNpu(unsigned n_threads)
-        : host_(std::make_unique<CpuDevice>(n_threads, nullptr)) {}
+        : host_(std::make_unique<CpuDevice>(n_threads, isa_of_host())) {}
 
     npuenc_device_type type() const override { return NPUENC_DEVICE_NPU; }
     const std::string& name() const override { return name_; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Products of 16 significant bits on an array that multiplies bf16, which has 8:
+// Products of 16 significant bits by an array or instructions that multiply bf16, which has 8:
 // NPUENC_PRECISION_BF16X2.
 //
 // A float is high + low, both bf16 to nearest, within 2^-16 of itself. So x w is the sum of high

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Products for AMX, whatever the type: a group of k is the 64 bytes of a row of a tile. What
+ * differs is one instruction; a file of an instruction set defines it before it includes this:
+ *
+ *   #define MULTIPLY "tdp..."
+ *
+ * Two tiles of A meet two of B: their four products take twice as long as the four loads, and the
+ * eight tiles are all that there are. B has sixteen rows of a panel, every other half of them.
+ *
+ * All in assembly: GCC's intrinsics do not say that tiles are read from memory.
+ */
+#ifndef NPUENC_KERNELS_GEMM_AMX_H
+#define NPUENC_KERNELS_GEMM_AMX_H
+
+#include "kernels/cpu/x86/pack_avx512.h"
+
+enum { mr = 32, tile_rows = 16, tile_bytes = 64, panel_bytes = nr * group_bytes };
+
+#define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm%c0" ::"i"(t))
+#define TILE_LOAD(t, from, ld)                                                                     \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(ld), "i"(t) : "memory")
+#define TILE_STORE(t, to, ld)                                                                      \
+    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(ld), "i"(t) : "memory")
+#define TILE_MULTIPLY(a, b, c)                                                                     \
+    __asm__ volatile(MULTIPLY " %%tmm%c1, %%tmm%c0, %%tmm%c2" ::"i"(a), "i"(b), "i"(c))
+
+/* The tiles, in the order of their numbers. */
+enum {
+    sum_upper_left,
+    sum_upper_right,
+    sum_lower_left,
+    sum_lower_right,
+    a_upper,
+    a_lower,
+    b_left,
+    b_right
+};
+
+/* How many rows there are; tiles are zero afterwards. */
+static inline void configure(size_t upper, size_t lower) {
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } tiles __attribute__((aligned(64))) = {.palette = 1};
+    const uint8_t rows[8] = {[sum_upper_left] = (uint8_t)upper,
+                             [sum_upper_right] = (uint8_t)upper,
+                             [sum_lower_left] = (uint8_t)lower,
+                             [sum_lower_right] = (uint8_t)lower,
+                             [a_upper] = (uint8_t)upper,
+                             [a_lower] = (uint8_t)lower,
+                             [b_left] = tile_rows,
+                             [b_right] = tile_rows};
+    for (size_t i = 0; i < 8; i++) {
+        tiles.row_bytes[i] = tile_bytes;
+        tiles.rows[i] = rows[i];
+    }
+    __asm__ volatile("ldtilecfg %0" ::"m"(tiles));
+}
+
+static void begin(void) {
+    configure(tile_rows, tile_rows);
+}
+
+static void end(void) {
+    __asm__ volatile("tilerelease" ::);
+}
+
+/* `lower` and `right`: whether there are such rows and columns; constants wherever this is
+ * expanded. */
+static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile, void* sums,
+                                  size_t stride) {
+    const size_t lda = tile->lda, ldb = panel_bytes;
+    const char *a = tile->a, *b = tile->b;
+    char *upper_c = sums, *lower_c = upper_c + tile_rows * stride;
+    if (tile->accumulate) {
+        TILE_LOAD(sum_upper_left, upper_c, stride);
+        if (right)
+            TILE_LOAD(sum_upper_right, upper_c + tile_bytes, stride);
+        if (lower)
+            TILE_LOAD(sum_lower_left, lower_c, stride);
+        if (lower && right)
+            TILE_LOAD(sum_lower_right, lower_c + tile_bytes, stride);
+    } else if (unsigned_a) {
+        const char* start = (const char*)tile->start;
+        const size_t same_row = 0;
+        TILE_LOAD(sum_upper_left, start, same_row);
+        if (right)
+            TILE_LOAD(sum_upper_right, start + tile_bytes, same_row);
+        if (lower)
+            TILE_LOAD(sum_lower_left, start, same_row);
+        if (lower && right)
+            TILE_LOAD(sum_lower_right, start + tile_bytes, same_row);
+    } else {
+        TILE_ZERO(sum_upper_left);
+        if (right)
+            TILE_ZERO(sum_upper_right);
+        if (lower)
+            TILE_ZERO(sum_lower_left);
+        if (lower && right)
+            TILE_ZERO(sum_lower_right);
+    }
+    const char* lower_a = a + tile_rows * lda;
+    for (size_t k = 0; k < tile->k; k += k_group) {
+        TILE_LOAD(b_left, b, ldb);
+        TILE_LOAD(a_upper, a, lda);
+        TILE_MULTIPLY(a_upper, b_left, sum_upper_left);
+        if (right) {
+            TILE_LOAD(b_right, b + tile_bytes, ldb);
+            TILE_MULTIPLY(a_upper, b_right, sum_upper_right);
+        }
+        if (lower) {
+            TILE_LOAD(a_lower, lower_a, lda);
+            TILE_MULTIPLY(a_lower, b_left, sum_lower_left);
+        }
+        if (lower && right)
+            TILE_MULTIPLY(a_lower, b_right, sum_lower_right);
+        a += tile_bytes;
+        lower_a += tile_bytes;
+        b += tile_rows * panel_bytes;
+    }
+    TILE_STORE(sum_upper_left, upper_c, stride);
+    if (right)
+        TILE_STORE(sum_upper_right, upper_c + tile_bytes, stride);
+    if (lower)
+        TILE_STORE(sum_lower_left, lower_c, stride);
+    if (lower && right)
+        TILE_STORE(sum_lower_right, lower_c + tile_bytes, stride);
+}
+
+static inline void multiply_columns(const npuenc_tile* tile, void* sums, size_t stride) {
+    const int lower = tile->rows > tile_rows, right = tile->cols > lanes;
+    if (lower && right)
+        tile_of(1, 1, tile, sums, stride);
+    else if (lower)
+        tile_of(1, 0, tile, sums, stride);
+    else if (right)
+        tile_of(0, 1, tile, sums, stride);
+    else
+        tile_of(0, 0, tile, sums, stride);
+}
+
+/* Rows of c to or from ones of 32 columns. */
+static inline void copy_rows(const npuenc_tile* tile, const int32_t* from, size_t ld_from,
+                             int32_t* to, size_t ld_to) {
+    const __mmask16 left = first(tile->cols);
+    const __mmask16 right = tile->cols > lanes ? first(tile->cols - lanes) : 0;
+    for (size_t row = 0; row < tile->rows; row++, from += ld_from, to += ld_to) {
+        _mm512_mask_storeu_epi32(to, left, _mm512_maskz_loadu_epi32(left, from));
+        if (right)
+            _mm512_mask_storeu_epi32(to + lanes, right,
+                                     _mm512_maskz_loadu_epi32(right, from + lanes));
+    }
+}
+
+static void multiply_tile(const npuenc_tile* tile) {
+    const int whole_rows = tile->rows % tile_rows == 0;
+    if (!whole_rows) {
+        const size_t lower = tile->rows % tile_rows;
+        if (tile->rows > tile_rows)
+            configure(tile_rows, lower);
+        else
+            configure(lower, tile_rows);
+    }
+    if (tile->cols % lanes == 0) {
+        multiply_columns(tile, tile->c, tile->ldc * sizeof(int32_t));
+    } else {
+        _Alignas(64) int32_t sums[mr * nr];
+        if (tile->accumulate)
+            copy_rows(tile, tile->c, tile->ldc, sums, nr);
+        multiply_columns(tile, sums, nr * sizeof *sums);
+        copy_rows(tile, sums, nr, tile->c, tile->ldc);
+    }
+    if (!whole_rows)
+        configure(tile_rows, tile_rows);
+}
+
+#endif /* NPUENC_KERNELS_GEMM_AMX_H */

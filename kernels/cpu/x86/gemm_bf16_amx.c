@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bf16 products for AMX.
+ */
+#include <immintrin.h>
+#include <stddef.h>
+
+enum { sizeof_element = 2, unsigned_a = 0, k_group = 32 };
+
+#define MULTIPLY "tdpbf16ps"
+
+#include "kernels/cpu/x86/gemm_amx.h"
+#include "kernels/cpu/x86/pack_bf16_avx512.h"
+
+void npuenc_gemm_bf16_init_amx(npuenc_gemm* family) {
+    *family = (npuenc_gemm){mr,     nr,          k_group,     sizeof_element, sizeof_element, 0,
+                            pack_a, pack_b_rows, pack_b_cols, multiply_tile,  begin,          end};
+}
