@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The polynomials behind softmax and gelu, the same for every instruction set. All were fitted for
+ * The polynomials behind softmax and gelu, in part the same for every instruction set. All were fitted for
  * this project by linear programming (least greatest error on a dense Chebyshev grid, in double).
  */
 #ifndef NPUENC_KERNELS_APPROXIMATION_H
@@ -8,7 +8,8 @@
 
 /* exp2(t) = 2^n 2^f, n = rint(t), f = t - n, |f| <= 1/2. For f32, 2^f is the polynomial with the
  * coefficients 0 (of f^0) to 6, within 2^-25 of itself; for what is rounded to bf16 afterwards a
- * shorter one, within 2^-13.7; and for what becomes one of 256 levels one within 2^-9.1.
+ * shorter one, within 2^-13.7; and for what becomes one of 256 levels one within 2^-9.1. With a
+ * table of 2^(i / 32) |f| is at most 1/64, and 1 and two coefficients are within 2^-24.1.
  *
  * The kernels need it for what is at most about 0. Below npuenc_exp2_least, where the result would
  * be a denormal, it is 0. */
@@ -21,6 +22,8 @@
 #define npuenc_exp2_4 0x1.3b23d0p-7f
 #define npuenc_exp2_5 0x1.5e6baep-10f
 #define npuenc_exp2_6 0x1.4a56a2p-13f
+#define npuenc_exp2_32_1 0x1.62e584p-1f
+#define npuenc_exp2_32_2 0x1.ebfbdep-3f
 #define npuenc_exp2_bf16_0 0x1.fff692p-1f
 #define npuenc_exp2_bf16_1 0x1.62f318p-1f
 #define npuenc_exp2_bf16_2 0x1.f0de1cp-3f

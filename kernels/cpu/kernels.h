@@ -97,11 +97,12 @@ typedef struct npuenc_finish_sums {
  *   x[j] = scores[i][j] * row_scale[i] + mask[i][j],    j < n_keys[i]
  * where mask may be NULL, and -inf in it excludes, whatever the score is. Then
  *   g = max x[j]    p[i][j] = exp(x[j] - g)    greatest[i] = g log2 e    total[i] = sum p[i][j]
- * where p is written up to `keys`, with zeros from n_keys[i] on, and total is of p before it is
- * rounded. With s the scaled score and g as in greatest, p is within (4 + 6 |s| + 2 |mask| + |x| +
- * 4 |x - g| + 4 |g|) 2^-24 of itself, and in bf16, to nearest, within 2^-7.9 more; but it may be 0
- * below 2^-126. Where nothing but -inf is left, greatest is -inf, p and total are 0; a NaN or +inf
- * among x makes total NaN. The scores, f32 or s32, are overwritten. */
+ * where p is written up to `keys`, with zeros from n_keys[i] on. With s the scaled score and g as in
+ * greatest, p is within (4 + 6 |s| + 2 |mask| + |x| + 4 |x - g| + 4 |g|) 2^-24 of itself, and in
+ * bf16 within 2^-7.2 more, of which 2^-8 are for rounding; total is of p before that or after. But
+ * below 2^-126, p may be anything else that is. Where nothing but -inf is left, greatest is -inf, p
+ * and total are 0; a NaN or +inf among x makes total NaN. The scores, f32 or s32, are overwritten.
+ */
 enum { npuenc_most_queries = 16 };
 
 typedef struct npuenc_scores {
@@ -130,8 +131,8 @@ typedef struct npuenc_part {
 typedef struct npuenc_softmax {
     void (*block_f32)(const npuenc_scores* block);
     void (*block_bf16)(const npuenc_scores* block);
-    /* p = 255 exp(x - g) as unsigned bytes, within 1/2 + p / 140 and within 1.2, and total is of
-     * these. Scores and scales must be finite, and |x| below 2^12. */
+    /* p = 255 exp(x - g) as unsigned bytes, within 1/2 + p / 75, and total is of these. Scores and
+     * scales must be finite, and |x| below 2^12. */
     void (*block_u8)(const npuenc_scores* block);
     /* In out, greatest and total are those of all blocks before. With g the greater of greatest
      * and part->greatest,

@@ -43,16 +43,50 @@ static inline __m512 gelu_of(__m512 y) {
     return gelu_with(y, _mm512_mul_ps(h, y));
 }
 
+/* For what is rounded to bf16 afterwards: y times a parabola for each quarter, from k / 4 - 1/8 on,
+ * -16 <= k < 16, with the coefficients [k mod 32]. They are those of 1/2 (1 + erf(y / sqrt 2)) at
+ * the Chebyshev nodes of the quarter, within 2^-15; in the first and the last one 0 and 1, which is
+ * within 2^-12.7. */
+static const float gelu_0[32] __attribute__((aligned(64))) = {
+    0x1.000000p-1f, 0x1.ff2f48p-2f, 0x1.f99792p-2f, 0x1.eff772p-2f, 0x1.ea1cbcp-2f, 0x1.f3600cp-2f,
+    0x1.0a4308p-1f, 0x1.277eb4p-1f, 0x1.4e0f7ap-1f, 0x1.7825e8p-1f, 0x1.9fd19ap-1f, 0x1.c0e064p-1f,
+    0x1.d9951ap-1f, 0x1.ea4d48p-1f, 0x1.f49e08p-1f, 0x1.000000p+0f, 0x0.0p+0f,      0x1.63470ep-7f,
+    0x1.6c3f1cp-6f, 0x1.5b2b90p-5f, 0x1.33572ap-4f, 0x1.f8fce2p-4f, 0x1.80b99ap-3f, 0x1.0fb432p-2f,
+    0x1.63e10cp-2f, 0x1.b10298p-2f, 0x1.eb79f0p-2f, 0x1.064ffap-1f, 0x1.0af1a2p-1f, 0x1.080446p-1f,
+    0x1.033438p-1f, 0x1.00685cp-1f,
+};
+static const float gelu_1[32] __attribute__((aligned(64))) = {
+    0x1.97b86cp-2f, 0x1.a3e676p-2f, 0x1.c1dfe2p-2f, 0x1.e124e6p-2f, 0x1.ef1276p-2f, 0x1.df10d8p-2f,
+    0x1.af2382p-2f, 0x1.6748e8p-2f, 0x1.14f8fcp-2f, 0x1.8b41b8p-3f, 0x1.055700p-3f, 0x1.40a982p-4f,
+    0x1.6d8a74p-5f, 0x1.839a0cp-6f, 0x1.7eb2e8p-7f, 0x0.0p+0f,      0x0.0p+0f,      0x1.602c08p-8f,
+    0x1.7eb2e8p-7f, 0x1.839a0cp-6f, 0x1.6d8a74p-5f, 0x1.40a982p-4f, 0x1.055700p-3f, 0x1.8b41b8p-3f,
+    0x1.14f8fcp-2f, 0x1.6748e8p-2f, 0x1.af2382p-2f, 0x1.df10d8p-2f, 0x1.ef1276p-2f, 0x1.e124e6p-2f,
+    0x1.c1dfe2p-2f, 0x1.a3e676p-2f,
+};
+static const float gelu_2[32] __attribute__((aligned(64))) = {
+    0x1.967460p-49f, -0x1.8ad082p-5f, -0x1.678c66p-4f, -0x1.cd72a2p-4f, -0x1.ee96dcp-4f,
+    -0x1.d2ecf4p-4f, -0x1.8d9616p-4f, -0x1.353c6ep-4f, -0x1.bab972p-5f, -0x1.2519c6p-5f,
+    -0x1.681e26p-6f, -0x1.9b8b68p-7f, -0x1.b638e0p-8f, -0x1.b35dbcp-9f, -0x1.93f7c4p-10f,
+    0x0.0p+0f,       0x0.0p+0f,       0x1.5e5ea8p-11f, 0x1.93f7c4p-10f, 0x1.b35dbcp-9f,
+    0x1.b638e0p-8f,  0x1.9b8b68p-7f,  0x1.681e26p-6f,  0x1.2519c6p-5f,  0x1.bab972p-5f,
+    0x1.353c6ep-4f,  0x1.8d9616p-4f,  0x1.d2ecf4p-4f,  0x1.ee96dcp-4f,  0x1.cd72a2p-4f,
+    0x1.678c66p-4f,  0x1.8ad082p-5f,
+};
+
+static inline __m512 chosen(const float table[32], __m512 k) {
+    return _mm512_permutex2var_ps(_mm512_load_ps(table), _mm512_castps_si512(k),
+                                  _mm512_load_ps(table + lanes));
+}
+
+/* Of a number and a NaN, min and max give the second: NaN passes. */
 static inline __m512 gelu_bf16_of(__m512 y) {
-    const __m512 u = _mm512_fmadd_ps(_mm512_mul_ps(y, y), all(npuenc_gelu_bf16_factor), all(-1));
-    __m512 h = all(npuenc_gelu_bf16_6);
-    h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_bf16_5));
-    h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_bf16_4));
-    h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_bf16_3));
-    h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_bf16_2));
-    h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_bf16_1));
-    h = _mm512_fmadd_ps(h, u, all(npuenc_gelu_bf16_0));
-    return gelu_with(y, _mm512_mul_ps(h, y));
+    y = _mm512_max_ps(all(-4.1f), y);
+    const __m512 within = _mm512_min_ps(all(3.87f), y);
+    /* Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. */
+    const __m512 k = _mm512_fmadd_ps(within, all(4), all(0x1.8p23f));
+    __m512 h = _mm512_fmadd_ps(chosen(gelu_2, k), within, chosen(gelu_1, k));
+    h = _mm512_fmadd_ps(h, within, chosen(gelu_0, k));
+    return _mm512_mul_ps(y, h);
 }
 
 static inline __m512i f16_of_two(__m512 lower, __m512 upper) {
