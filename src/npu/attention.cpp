@@ -9,6 +9,7 @@
 #include "npu/attention_kernel.hpp"
 #include "npu/npu_device.hpp"
 #include "npu/product.hpp"
+#include "npu/streaming.hpp"
 #include "npu/timer.hpp"
 
 namespace npuenc {
@@ -225,9 +226,10 @@ void Call::soften(const Portion& portion, size_t i, size_t band, const char* sco
     const size_t rows = std::min(band_rows, portion.scores.m() - first);
     auto* of_band = reinterpret_cast<float*>(of_thread(thread));
     auto* p = reinterpret_cast<uint16_t*>(of_band + band_rows * ld_scores_);
-    for (size_t group = 0; group < portion.scores.n_groups(); ++group)
-        portion.scores.add_up_c_band(band, group, scores, of_band + group * output_group,
-                                     ld_scores_);
+    const size_t n_groups = portion.scores.n_groups();
+    for (size_t group = 0; group < n_groups; ++group)
+        portion.scores.add_up_c_band({band, group}, {band, std::min(group + 1, n_groups - 1)},
+                                     scores, of_band + group * output_group, ld_scores_);
 
     const size_t item = head / shape_.n_head, query = portion.query + first;
     uint32_t n_keys[band_rows];
@@ -270,7 +272,8 @@ void Call::write(const Portion& portion, size_t i, size_t band, const char* resu
     for (size_t group = 0; group < product.n_groups(); ++group) {
         alignas(cache_line) char sums[band_rows * output_group * sizeof(float)];
         auto* of_band = reinterpret_cast<float*>(sums);
-        product.add_up_c_band(band, group, results, of_band, output_group);
+        product.add_up_c_band({band, group}, {band, std::min(group + 1, product.n_groups() - 1)},
+                              results, of_band, output_group);
         const size_t column = group * output_group;
         const size_t columns = std::min(output_group, product.n() - column);
         char* out =
@@ -307,6 +310,7 @@ void Call::attend(const Portion& portion, Stats& stats) {
     const auto for_each = [&](size_t count, const auto& body) {
         threads_.for_each(portion.heads * count, [&](size_t task, unsigned thread) {
             body(task / count, task % count, thread);
+            end_streaming();
         });
     };
 
@@ -326,7 +330,7 @@ void Call::attend(const Portion& portion, Stats& stats) {
                              thread);
         });
     }
-    first.run(threads_, stats);
+    first.run(Written::through_caches, threads_, stats);
     {
         const Timer timer(stats.pack_ns);
         if (copies_values())
@@ -339,7 +343,7 @@ void Call::attend(const Portion& portion, Stats& stats) {
                        second.inputs() + a_at(results, i), thread);
         });
     }
-    second.run(threads_, stats);
+    second.run(Written::through_caches, threads_, stats);
     const Timer timer(stats.unpack_ns);
     for_each(ceil_div(results.m(), band_rows), [&](size_t i, size_t band, unsigned) {
         write(portion, i, band, second.outputs() + i * results.c_bytes());

@@ -80,7 +80,7 @@ void attend_by_kernel(Array& array, Parallel& threads, const Attention& shape,
                 copy(v, shape.stride_v, shape.ldv, message + 2 * matrix);
             });
         }
-        submission.run(threads, stats);
+        submission.run(Written::through_caches, threads, stats);
         const Timer timer(stats.unpack_ns);
         threads.for_each(heads, [&](size_t head, unsigned) {
             for (size_t row = 0; row < side; ++row)

@@ -6,6 +6,8 @@
 
 #include "aligned_buffer.hpp"
 #include "error.hpp"
+#include "npu/c_columns.hpp"
+#include "npu/streaming.hpp"
 
 namespace npuenc {
 namespace {
@@ -29,10 +31,7 @@ void move_values(T* to, const T* from) {
     std::memcpy(to, from, n * sizeof(T));
 }
 
-// Two values of 64 bits beside each other: what every x86-64 and AArch64 has a register for.
-using Pair = uint64_t __attribute__((vector_size(16)));
-
-// A band of a tile of A: 8 x 8 squares, each by rows.
+// A band of a tile of A: 8 x 8 squares, each by rows. Each cache line is streamed as a whole.
 void pack_a_squares(const int8_t* rows, size_t lda, int8_t* out) {
     constexpr size_t square = band_rows * micro_k;
     for (size_t k = 0; k < tile_depth<int8_t>; k += 2 * micro_k, out += 2 * square)
@@ -40,17 +39,23 @@ void pack_a_squares(const int8_t* rows, size_t lda, int8_t* out) {
             Pair upper, lower;
             std::memcpy(&upper, rows + row * lda + k, sizeof upper);
             std::memcpy(&lower, rows + (row + 1) * lda + k, sizeof lower);
-            const Pair first = __builtin_shufflevector(upper, lower, 0, 2);
-            const Pair second = __builtin_shufflevector(upper, lower, 1, 3);
-            std::memcpy(out + row * micro_k, &first, sizeof first);
-            std::memcpy(out + square + row * micro_k, &second, sizeof second);
+            stream(out + row * micro_k, __builtin_shufflevector(upper, lower, 0, 2));
+            stream(out + square + row * micro_k, __builtin_shufflevector(upper, lower, 1, 3));
         }
 }
 
 void pack_a_squares(const uint16_t* rows, size_t lda, uint16_t* out) {
     for (size_t k = 0; k < tile_depth<uint16_t>; k += micro_k)
-        for (size_t row = 0; row < band_rows; ++row, out += micro_k)
-            move_values<micro_k>(out, rows + row * lda + k);
+        for (size_t row = 0; row < band_rows; ++row, out += micro_k) {
+            Pair values;
+            std::memcpy(&values, rows + row * lda + k, sizeof values);
+            stream(out, values);
+        }
+}
+
+void stream_zeros(char* out, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += sizeof(Pair))
+        stream(out + i, Pair{});
 }
 
 // Where the micro-tile that begins at row k and a column lies in a tile of B.
@@ -124,37 +129,6 @@ void pack_b_tile_transposed(const T* b, size_t ldb, T* out) {
         }
 }
 
-// Results of 16 bits become 32, in vectors that a compiler has instructions for.
-template <class T, size_t n>
-struct VectorOf {
-    typedef T Type __attribute__((vector_size(n * sizeof(T))));
-};
-
-template <size_t n>
-void widen(int32_t* to, const int16_t* from) {
-    typename VectorOf<int16_t, n>::Type narrow;
-    std::memcpy(&narrow, from, sizeof narrow);
-    const auto wide = __builtin_convertvector(narrow, typename VectorOf<int32_t, n>::Type);
-    std::memcpy(to, &wide, sizeof wide);
-}
-
-template <size_t n, class T>
-void widen(T* to, const T* from) {
-    move_values<n>(to, from);
-}
-
-// A band of a chunk of C. The one behind it is asked for: it is what most callers read next.
-template <size_t width, class From, class To>
-void unpack_c_columns(const From* packed, To* c, size_t ldc) {
-    for (size_t j = 0; j < core_tile; j += width) {
-        for (size_t byte = 0; byte < band_rows * width * sizeof(From); byte += cache_line)
-            __builtin_prefetch(reinterpret_cast<const char*>(packed + band_rows * core_tile) +
-                               byte);
-        for (size_t row = 0; row < band_rows; ++row, packed += width)
-            widen<width>(c + row * ldc + j, packed);
-    }
-}
-
 // A part of a matrix at its edge.
 struct Extent {
     size_t rows, columns;
@@ -189,7 +163,7 @@ void pack_band(const GemmTiling& tiling, size_t band, const T* a, size_t lda, ch
                 band % bands_of_tile * part;
     for (size_t k = 0; k < tiling.k(); k += depth, out += message) {
         if (rows == 0)
-            std::memset(out, 0, part);
+            stream_zeros(out, part);
         else
             with_full_tile(a + k, lda, {rows, remaining(tiling.k(), k, depth)}, {band_rows, depth},
                            [&](const T* tile, size_t ld) {
@@ -224,20 +198,20 @@ void pack_strip(const GemmTiling& tiling, size_t strip, const T* b, size_t ldb, 
     }
 }
 
-template <size_t width, class From, class To>
-void unpack_band(const GemmTiling& tiling, size_t band, size_t n_group, const void* packed,
-                 void* band_of_group, size_t ld) {
-    auto* const to = static_cast<To*>(band_of_group);
-    const size_t tile_row = band / bands_of_tile, core_row = tile_row % array_cores;
-    const size_t index = tiling.output_index(tile_row / array_cores, n_group);
-    const size_t chunk = band % bands_of_tile / chunk_bands;
-    for (size_t core_column = 0; core_column < array_cores; ++core_column) {
-        const auto* from =
-            reinterpret_cast<const From*>(static_cast<const char*>(packed) +
-                                          tiling.c_offset(core_column, core_row, index, chunk));
-        unpack_c_columns<width>(from + band % chunk_bands * band_rows * core_tile,
-                                to + core_column * core_tile, ld);
-    }
+template <class From, class To>
+void unpack_band(const GemmTiling& tiling, UnpackColumns<From, To> unpack, const CBand& band,
+                 const CBand& next, const void* packed, void* band_of_group, size_t ld) {
+    const auto place = [&](const CBand& of, size_t core_column) {
+        const size_t tile_row = of.band / bands_of_tile;
+        const size_t index = tiling.output_index(tile_row / array_cores, of.n_group);
+        const size_t chunk = tiling.c_offset(core_column, tile_row % array_cores, index,
+                                             of.band % bands_of_tile / chunk_bands);
+        return reinterpret_cast<const From*>(static_cast<const char*>(packed) + chunk) +
+               of.band % chunk_bands * band_rows * core_tile;
+    };
+    for (size_t core_column = 0; core_column < array_cores; ++core_column)
+        unpack(place(band, core_column), place(next, core_column),
+               static_cast<To*>(band_of_group) + core_column * core_tile, ld);
 }
 
 void check_leading_dimension(const GemmTiling& tiling, const char* matrix, size_t ld,
@@ -268,6 +242,7 @@ void pack_a(const GemmTiling& tiling, const void* a, size_t lda, void* packed, P
     threads.for_each(a_bands(tiling), [&](size_t band, unsigned) {
         const size_t row = std::min(band * band_rows, tiling.m());
         pack_a_band(tiling, band, static_cast<const char*>(a) + row * lda * element, lda, packed);
+        end_streaming();
     });
 }
 
@@ -298,22 +273,22 @@ void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
     });
 }
 
-void unpack_c_band(const GemmTiling& tiling, size_t band, size_t n_group, const void* packed,
-                   void* band_of_group, size_t ld) {
-    constexpr size_t s8_columns = micro_columns<int8_t>, bf16_columns = micro_columns<uint16_t>;
-    const auto unpack = [&] {
-        switch (tiling.overlay().result) {
-        case GemmResult::s32:
-            return unpack_band<s8_columns, int32_t, int32_t>;
-        case GemmResult::s16:
-            return unpack_band<s8_columns, int16_t, int32_t>;
-        case GemmResult::s8:
-            return unpack_band<s8_columns, int8_t, int8_t>;
-        default:
-            return unpack_band<bf16_columns, float, float>;
-        }
-    }();
-    unpack(tiling, band, n_group, packed, band_of_group, ld);
+void unpack_c_band(const GemmTiling& tiling, const CBand& band, const CBand& next,
+                   const void* packed, void* band_of_group, size_t ld) {
+    const CColumns& columns = best_c_columns();
+    const auto unpack = [&](auto of_core) {
+        unpack_band(tiling, of_core, band, next, packed, band_of_group, ld);
+    };
+    switch (tiling.overlay().result) {
+    case GemmResult::s32:
+        return unpack(columns.s32);
+    case GemmResult::s16:
+        return unpack(columns.s16);
+    case GemmResult::s8:
+        return unpack(columns.s8);
+    case GemmResult::f32:
+        return unpack(columns.f32);
+    }
 }
 
 void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc,
@@ -324,7 +299,8 @@ void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc,
         alignas(cache_line) char whole[band_rows * output_group * sizeof(int32_t)];
         const size_t row = band * band_rows, rows = remaining(tiling.m(), row, band_rows);
         for (size_t column = 0; column < tiling.n(); column += output_group) {
-            unpack_c_band(tiling, band, column / output_group, packed, whole, output_group);
+            const CBand here{band, column / output_group};
+            unpack_c_band(tiling, here, here, packed, whole, output_group);
             const size_t columns = remaining(tiling.n(), column, output_group);
             for (size_t i = 0; i < rows; ++i)
                 std::memcpy(static_cast<char*>(c) + ((row + i) * ldc + column) * element,

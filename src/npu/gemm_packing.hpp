@@ -27,14 +27,15 @@ constexpr size_t band_rows = 8;
 // Of C so many bands follow each other in memory.
 constexpr size_t chunk_bands = core_tile / c_chunks / band_rows;
 
-// A [m][k], rows `lda` elements apart, into the tiling's a_bytes().
+// A [m][k], rows `lda` elements apart, into the tiling's a_bytes(), on a multiple of 16.
 void pack_a(const GemmTiling& tiling, const void* a, size_t lda, void* packed, Parallel& threads);
 
 inline size_t a_bands(const GemmTiling& tiling) {
     return tiling.m_groups() * (output_group / band_rows);
 }
 
-// Of a band, or zeros where the matrix has ended; `rows` is where its first row begins.
+// Of a band, or zeros where the matrix has ended; `rows` is where its first row begins. `packed` is
+// on a multiple of 16, and is streamed to: who hands it on calls end_streaming() first.
 void pack_a_band(const GemmTiling& tiling, size_t band, const void* rows, size_t lda, void* packed);
 
 enum class BLayout {
@@ -60,10 +61,15 @@ inline size_t b_strips(const GemmTiling& tiling) {
 void pack_b_strip(const GemmTiling& tiling, size_t strip, const void* columns, size_t ldb,
                   BLayout layout, unsigned right_shift, void* packed);
 
-// A band of a group of columns, padded to [band_rows][output_group] as it is in the result, into
-// rows `ld` elements apart.
-void unpack_c_band(const GemmTiling& tiling, size_t band, size_t n_group, const void* packed,
-                   void* band_of_group, size_t ld);
+// Of C, in a group of columns.
+struct CBand {
+    size_t band, n_group;
+};
+
+// A band, padded to [band_rows][output_group] as it is in the result, into rows `ld` elements
+// apart. `next` is the one that the caller reads next, if it knows, or the same: it is asked for.
+void unpack_c_band(const GemmTiling& tiling, const CBand& band, const CBand& next,
+                   const void* packed, void* band_of_group, size_t ld);
 
 // The tiling's c_bytes() into C [m][n], rows `ldc` elements apart.
 void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc, Parallel& threads);

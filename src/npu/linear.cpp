@@ -96,11 +96,11 @@ class Output {
 
     // A band of a group of columns of a product, of which row 0 is row `first` of the call.
     // scales: of the product's rows, for int8.
-    void finish(const Product& product, const char* sums, size_t band, size_t group, size_t first,
-                const float* scales) const {
+    void finish(const Product& product, const char* sums, const CBand& band, const CBand& next,
+                size_t first, const float* scales) const {
         alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
-        product.add_up_c_band(band, group, sums, of_band, output_group);
-        const size_t row = band * band_rows, column = group * output_group;
+        product.add_up_c_band(band, next, sums, of_band, output_group);
+        const size_t row = band.band * band_rows, column = band.n_group * output_group;
         const size_t rows = std::min(band_rows, product.m() - row);
         const size_t columns = std::min(output_group, product.n() - column);
         npuenc_finish how = shifted(whole_, first + row, column);
@@ -166,22 +166,21 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
                        submission.output(0, product.c_bytes()));
         {
             const Timer timer(stats.pack_ns);
-            parallel().for_each(product.bands(), [&](size_t band, unsigned thread) {
+            const auto pack_band = [&](size_t band, unsigned thread) {
                 const size_t row = std::min(band * band_rows, product.m());
                 const auto [values, ld] =
                     input.band(first + row, std::min(band_rows, product.m() - row),
                                memory.data<char>() + scales_bytes + thread * scratch, scales + row);
                 product.pack_a_band(band, values, ld, submission.inputs());
-            });
+            };
+            product.pack_a_by_chunks(parallel(), pack_band);
         }
-        submission.run(parallel(), stats);
+        submission.run(Written::past_caches, parallel(), stats);
         const Timer timer(stats.unpack_ns);
-        const size_t n_bands = ceil_div(product.m(), band_rows);
-        parallel().for_each(ceil_div(n_bands, chunk_bands), [&](size_t chunk, unsigned) {
-            const size_t end = std::min(n_bands, (chunk + 1) * chunk_bands);
-            for (size_t group = 0; group < product.n_groups(); ++group)
-                for (size_t band = chunk * chunk_bands; band < end; ++band)
-                    output.finish(product, submission.outputs(), band, group, first, scales);
+        parallel().for_each(product.chunks(), [&](size_t chunk, unsigned) {
+            product.for_each_c_band(chunk, [&](const CBand& band, const CBand& next) {
+                output.finish(product, submission.outputs(), band, next, first, scales);
+            });
         });
     }
 }

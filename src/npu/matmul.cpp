@@ -7,6 +7,7 @@
 #include "error.hpp"
 #include "npu/npu_device.hpp"
 #include "npu/product.hpp"
+#include "npu/streaming.hpp"
 #include "npu/timer.hpp"
 
 namespace npuenc {
@@ -170,7 +171,7 @@ void Call::multiply(const Portion& portion, Stats& stats) {
         const Timer timer(stats.pack_ns);
         pack(portion, submission.inputs());
     }
-    submission.run(threads_, stats);
+    submission.run(Written::through_caches, threads_, stats);
     for (size_t part = 0; part < product.parts_of_depth(); ++part) {
         const Timer timer(is_first(portion, part) ? stats.unpack_ns : stats.accumulate_ns);
         unpack(portion, part, submission.outputs());
@@ -184,6 +185,7 @@ void Call::pack(const Portion& portion, char* inputs) const {
         const size_t row = portion.row + std::min(band * band_rows, product.m());
         const size_t first = (portion.item + i) * shape_.stride_a + row * shape_.lda + portion.k;
         product.pack_a_band(band, a_ + first * size, shape_.lda, inputs + portion.a_at(i));
+        end_streaming();
     };
     const auto pack_strip = [&](size_t i, size_t strip) {
         const size_t column = portion.column + std::min(strip * core_tile, product.n());
@@ -212,7 +214,9 @@ void Call::unpack(const Portion& portion, size_t part, const char* outputs) cons
         const size_t i = task / bands, band = task % bands, top = band * band_rows;
         for (size_t group = 0; group < product.n_groups(); ++group) {
             alignas(cache_line) char sums[band_rows * output_group * sizeof(int32_t)];
-            product.unpack_c_band(part, band, group, outputs + portion.c_at(i), sums, output_group);
+            const CBand here{band, group};
+            const CBand next{band, std::min(group + 1, product.n_groups() - 1)};
+            product.unpack_c_band(part, here, next, outputs + portion.c_at(i), sums, output_group);
             const size_t left = group * output_group;
             for (size_t j = 0; j < std::min(band_rows, product.m() - top); ++j) {
                 const size_t in_portion = (i * product.m() + top + j) * product.n() + left;

@@ -31,7 +31,7 @@
 extern "C" {
 #endif
 
-#define NPUENC_MODULE_INTERFACE 2u
+#define NPUENC_MODULE_INTERFACE 3u
 
 /* Buffer arguments of a command: the firmware translates the addresses of no more. */
 enum { npuenc_module_max_arguments = 5 };
@@ -76,7 +76,10 @@ typedef struct npuenc_module_command {
 
 typedef enum npuenc_module_direction {
     npuenc_module_to_device,
-    npuenc_module_from_device
+    npuenc_module_from_device,
+    /* To the device, and all that it will read of these bytes was stored past the caches, by
+     * threads that have fenced since (npu/streaming.hpp). */
+    npuenc_module_streamed_to_device
 } npuenc_module_direction;
 
 /* Threads of the caller's: for_each calls body(of_body, i) once for every i below n, on any of

@@ -17,6 +17,7 @@
 #include "aligned_buffer.hpp"
 #include "npu/gemm_packing.hpp"
 #include "npu/gemm_tiling.hpp"
+#include "npu/streaming.hpp"
 #include "npu/submission.hpp"
 
 namespace npuenc {
@@ -49,14 +50,38 @@ class Product {
 
     // As their namesakes of gemm_packing.hpp, over all pieces.
     void pack_a_band(size_t band, const void* rows, size_t lda, char* packed) const;
+    // A by chunks of bands, each streamed by one thread: pack_band(band, thread).
+    template <class PackBand>
+    void pack_a_by_chunks(Parallel& threads, const PackBand& pack_band) const {
+        threads.for_each(bands() / chunk_bands, [&](size_t chunk, unsigned thread) {
+            for (size_t i = 0; i < chunk_bands; ++i)
+                pack_band(chunk * chunk_bands + i, thread);
+            end_streaming();
+        });
+    }
     void pack_b_strip(size_t strip, const void* columns, size_t ldb, BLayout layout,
                       unsigned right_shift, char* packed) const;
     // Of one part of depth.
-    void unpack_c_band(size_t part, size_t band, size_t n_group, const char* packed,
+    void unpack_c_band(size_t part, const CBand& band, const CBand& next, const char* packed,
                        void* band_of_group, size_t ld) const;
     // The sums of all parts; not of results of 8 bits.
-    void add_up_c_band(size_t band, size_t n_group, const char* packed, void* band_of_group,
-                       size_t ld) const;
+    void add_up_c_band(const CBand& band, const CBand& next, const char* packed,
+                       void* band_of_group, size_t ld) const;
+
+    // C by chunks of bands, each in the order in which it lies: visit(band, next).
+    size_t chunks() const { return ceil_div(ceil_div(m_, band_rows), chunk_bands); }
+    template <class Visit>
+    void for_each_c_band(size_t chunk, const Visit& visit) const {
+        const size_t first = chunk * chunk_bands;
+        const size_t end = std::min(first + chunk_bands, ceil_div(m_, band_rows));
+        for (CBand here{first, 0}; here.n_group < n_groups();) {
+            CBand next{here.band + 1, here.n_group};
+            if (next.band == end)
+                next = {first, here.n_group + 1};
+            visit(here, next.n_group < n_groups() ? next : here);
+            here = next;
+        }
+    }
 
     // A command for each piece.
     void add_to(Submission& submission, Array& array, const DevicePart& a, const DevicePart& b,

@@ -31,10 +31,12 @@ void Submission::add(std::shared_ptr<const Program> program,
     lists_.commands.push_back(command);
 }
 
-void Submission::run(Parallel& threads, Stats& stats) {
+void Submission::run(Written inputs, Parallel& threads, Stats& stats) {
     {
         const Timer timer(stats.sync_ns);
-        inputs_.buffer().sync(npuenc_module_to_device, 0, input_bytes_, threads);
+        inputs_.buffer().sync(inputs == Written::past_caches ? npuenc_module_streamed_to_device
+                                                             : npuenc_module_to_device,
+                              0, input_bytes_, threads);
         ++stats.n_syncs;
         stats.bytes_to_device += input_bytes_;
     }

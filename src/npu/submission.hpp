@@ -21,6 +21,12 @@ struct DevicePart {
     size_t offset, bytes;
 };
 
+// How the host has written the inputs.
+enum class Written {
+    through_caches,
+    past_caches, // all that the device reads, by threads that have ended their streaming
+};
+
 class Submission {
   public:
     Submission(Array& array, size_t input_bytes, size_t output_bytes);
@@ -42,7 +48,7 @@ class Submission {
     // Inputs have been written; returns when the outputs can be read. Throws Error with what the
     // module says; the device does not touch the buffers any more then either. `threads` are for
     // synchronising.
-    void run(Parallel& threads, Stats& stats);
+    void run(Written inputs, Parallel& threads, Stats& stats);
 
   private:
     Array& array_;

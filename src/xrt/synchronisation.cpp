@@ -59,6 +59,9 @@ void flush(const char* first, size_t bytes, const npuenc_module_threads* threads
 
 } // namespace
 
+// What was streamed is in memory already. A line that a cache holds by itself, because it guessed
+// that it would be read, is the same and stays clean.
+//
 // XRT's sync of such a bo is a loop over its lines with CLFLUSH, which waits for each before the
 // next (amd/xdna-driver, src/shim/buffer.cpp, buffer::sync): a millisecond for half a megabyte.
 // CLFLUSHOPT does the same to lines in any order, in a twentieth of the time.
@@ -67,12 +70,14 @@ void synchronise(::xrt::bo& bo, void* memory, npuenc_module_direction direction,
 #if defined(__x86_64__)
     static const bool in_any_order = has_clflushopt();
     if (in_any_order) {
+        if (direction == npuenc_module_streamed_to_device)
+            return;
         flush(static_cast<const char*>(memory) + offset, bytes, threads);
         return;
     }
 #endif
-    bo.sync(direction == npuenc_module_to_device ? XCL_BO_SYNC_BO_TO_DEVICE
-                                                 : XCL_BO_SYNC_BO_FROM_DEVICE,
+    bo.sync(direction == npuenc_module_from_device ? XCL_BO_SYNC_BO_FROM_DEVICE
+                                                   : XCL_BO_SYNC_BO_TO_DEVICE,
             bytes, offset);
 }
 

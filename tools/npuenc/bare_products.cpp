@@ -23,12 +23,13 @@ size_t operand_bytes(const GemmOverlay& overlay) {
     return overlay.operand_type == NPUENC_S8 ? 1 : 2;
 }
 
-// With a weight of zeros, and rows that lie as the CPU's operators leave them.
+// With a weight of zeros.
 class BareProduct {
   public:
     BareProduct(Array& array, const LinearProduct& of, Parallel& threads)
         : array_(array), product_(*of.overlay, of.rows, of.n_out, of.depth, Product::B::weight),
-          row_bytes_(of.depth * operand_bytes(*of.overlay)), rows_(of.rows * row_bytes_),
+          row_bytes_(of.depth * operand_bytes(*of.overlay)), converts_(of.converts),
+          rows_((converts_ ? band_rows : of.rows) * row_bytes_),
           weight_(array.buffers().create(product_.b_bytes())) {
         std::memset(rows_.data(), 0x3c, rows_.bytes()); // finite in bf16
         const std::vector<char> zeros(core_tile * row_bytes_);
@@ -45,22 +46,19 @@ class BareProduct {
                         {&weight_, 0, weight_.bytes()}, submission.output(0, product_.c_bytes()));
         {
             const Timer timer(stats.pack_ns);
-            threads.for_each(product_.bands(), [&](size_t band, unsigned) {
-                const size_t row = std::min(band * band_rows, product_.m());
+            product_.pack_a_by_chunks(threads, [&](size_t band, unsigned) {
+                const size_t row = converts_ ? 0 : std::min(band * band_rows, product_.m());
                 product_.pack_a_band(band, rows_.as<char>() + row * row_bytes_, product_.k(),
                                      submission.inputs());
             });
         }
-        submission.run(threads, stats);
+        submission.run(Written::past_caches, threads, stats);
         const Timer timer(stats.unpack_ns);
-        const size_t n_bands = ceil_div(product_.m(), band_rows);
-        threads.for_each(ceil_div(n_bands, chunk_bands), [&](size_t chunk, unsigned) {
+        threads.for_each(product_.chunks(), [&](size_t chunk, unsigned) {
             alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
-            const size_t end = std::min(n_bands, (chunk + 1) * chunk_bands);
-            for (size_t group = 0; group < product_.n_groups(); ++group)
-                for (size_t band = chunk * chunk_bands; band < end; ++band)
-                    product_.add_up_c_band(band, group, submission.outputs(), of_band,
-                                           output_group);
+            product_.for_each_c_band(chunk, [&](const CBand& band, const CBand& next) {
+                product_.add_up_c_band(band, next, submission.outputs(), of_band, output_group);
+            });
         });
     }
 
@@ -68,6 +66,7 @@ class BareProduct {
     Array& array_;
     const Product product_;
     const size_t row_bytes_;
+    const bool converts_;
     const AlignedBuffer rows_;
     const DeviceBuffer weight_;
 };
@@ -97,24 +96,26 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
             continue;
         const auto precision = static_cast<npuenc_precision>(op.precision);
         uint64_t macs = 0;
-        // As comes_in_16_bits says of results in bf16, and of those that are added.
-        const auto add = [&](size_t rows, size_t n_out, size_t n_in) {
-            products.push_back(
-                {&linear_overlay(precision, true), rows, n_out, linear_depth(precision, n_in)});
+        // As comes_in_16_bits says of results in bf16, and of those that are added. of_bf16: the
+        // rows are bf16, so that a product in bf16 takes them from where they are.
+        const auto add = [&](size_t rows, size_t n_out, size_t n_in, bool of_bf16) {
+            products.push_back({&linear_overlay(precision, true), rows, n_out,
+                                linear_depth(precision, n_in),
+                                !of_bf16 || precision != NPUENC_PRECISION_BF16});
             macs += uint64_t{rows} * n_out * n_in;
         };
         const size_t rows = model.n_ctx, n = model.n_state;
         if (name == "conv1")
-            add(2 * rows, n, 3 * size_t{model.n_mels});
+            add(2 * rows, n, 3 * size_t{model.n_mels}, false);
         else if (name == "conv2")
-            add(rows, n, 3 * n);
+            add(rows, n, 3 * n, true);
         else if (name == "qkv")
-            add(rows, 3 * n, n);
+            add(rows, 3 * n, n, false);
         else if (name == "attention out")
-            add(rows, n, n);
+            add(rows, n, n, true);
         else if (name == "mlp") {
-            add(rows, 4 * n, n);
-            add(rows, n, 4 * n);
+            add(rows, 4 * n, n, false);
+            add(rows, n, 4 * n, true);
         }
         if (macs != op.macs)
             fail(exit_failed, "operator %s has %llu multiply-adds, not %llu", op.name,

@@ -17,6 +17,7 @@ namespace npuenc {
 struct LinearProduct {
     const GemmOverlay* overlay;
     size_t rows, n_out, depth;
+    bool converts; // its rows on the way, eight at a time: they come from the L1 cache
 };
 
 // What the NPU multiplied with weights in a run's last encode, one window of the model. Failure

@@ -236,7 +236,7 @@ int32_t buffer_sync(npuenc_module_buffer* buffer, npuenc_module_direction direct
         require(state.buffers.count(buffer) == 1, "a buffer that is not there is synchronised");
         require(offset <= buffer->host.bytes && bytes <= buffer->host.bytes - offset,
                 "more of a buffer is synchronised than there is");
-        const bool in = direction == npuenc_module_to_device;
+        const bool in = direction != npuenc_module_from_device;
         ++state.counts.syncs;
         (in ? state.counts.bytes_to_device : state.counts.bytes_from_device) += bytes;
         if (state.misbehaviour ==

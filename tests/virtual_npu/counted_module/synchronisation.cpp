@@ -7,8 +7,8 @@ namespace npuenc::module {
 
 void synchronise(::xrt::bo& bo, void*, npuenc_module_direction direction, size_t offset,
                  size_t bytes, const npuenc_module_threads*) {
-    bo.sync(direction == npuenc_module_to_device ? XCL_BO_SYNC_BO_TO_DEVICE
-                                                 : XCL_BO_SYNC_BO_FROM_DEVICE,
+    bo.sync(direction == npuenc_module_from_device ? XCL_BO_SYNC_BO_FROM_DEVICE
+                                                   : XCL_BO_SYNC_BO_TO_DEVICE,
             bytes, offset);
 }
 

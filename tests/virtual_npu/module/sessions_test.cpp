@@ -99,7 +99,8 @@ void syncs_are_no_calls() {
     const auto sync_parts = [&] {
         for (const size_t offset : {0, 1, 63, 64, 100, 4095, 4096, 3 * 4096 - 1})
             for (const size_t bytes : {0, 1, 2, 63, 64, 65, 5000, 3 * 4096})
-                for (const auto direction : {npuenc_module_to_device, npuenc_module_from_device}) {
+                for (const auto direction : {npuenc_module_to_device, npuenc_module_from_device,
+                                             npuenc_module_streamed_to_device}) {
                     npuenc_module_failure failure;
                     const bool is_within = offset + bytes <= buffer.bytes;
                     assert_int_equal(module().buffer_sync(buffer.handle.get(), direction, offset,
@@ -117,12 +118,29 @@ void syncs_are_no_calls() {
         assert_int_equal(buffer.memory[i], static_cast<char>(i % 251));
 }
 
-// A long one is cut for the threads that it is given, a short one is not.
+// What was streamed is synchronised like anything else.
+void streamed_inputs_arrive() {
+    const Session session = open_session();
+    const Overlay overlay = make_overlay(session.get(), read_overlay("gemm_s8_s32"));
+    const Product product(session.get(), overlay.get(), 40, 30, 20, 1);
+    product.outputs().sync(npuenc_module_to_device);
+    product.inputs().sync(npuenc_module_streamed_to_device);
+    run(session.get(), {product.command()});
+    product.outputs().sync(npuenc_module_from_device);
+    assert_true(product.is_right());
+    const virtual_npu_counters before = counters();
+    product.inputs().sync(npuenc_module_streamed_to_device);
+    assert_int_equal(counters().syncs_to_device - before.syncs_to_device, 1);
+}
+
+// A long one is cut for the threads that it is given, a short one is not; nor is one of what was
+// streamed, of which no line has to be flushed.
 void long_syncs_are_shared() {
     const Session session = open_session();
     const Buffer buffer(session.get(), size_t{1} << 20);
     std::memset(buffer.memory, 77, buffer.bytes);
-    const auto parts_of = [&](size_t offset, size_t bytes) {
+    const auto parts_of = [&](size_t offset, size_t bytes,
+                              npuenc_module_direction direction = npuenc_module_from_device) {
         size_t parts = 0;
         const npuenc_module_threads threads = {
             &parts, [](void* context, size_t n, void (*body)(void*, size_t), void* of_body) {
@@ -136,14 +154,16 @@ void long_syncs_are_shared() {
                 other.join();
             }};
         npuenc_module_failure failure;
-        require(module().buffer_sync(buffer.handle.get(), npuenc_module_from_device, offset, bytes,
-                                     &threads, &failure),
-                failure, "buffer_sync");
+        require(
+            module().buffer_sync(buffer.handle.get(), direction, offset, bytes, &threads, &failure),
+            failure, "buffer_sync");
         return parts;
     };
     assert_true(parts_of(0, buffer.bytes) > 1);
     assert_true(parts_of(100, buffer.bytes - 100) > 1);
     assert_int_equal(parts_of(100, 4096), 0);
+    assert_true(parts_of(0, buffer.bytes, npuenc_module_to_device) > 1);
+    assert_int_equal(parts_of(0, buffer.bytes, npuenc_module_streamed_to_device), 0);
     for (size_t i = 0; i < buffer.bytes; ++i)
         assert_int_equal(buffer.memory[i], 77);
 }
@@ -476,6 +496,7 @@ int main(int argc, char** argv) {
         cmocka_unit_test(guarded<products_are_right>),
         cmocka_unit_test(guarded<buffers_are_whole_zeroed_pages>),
         cmocka_unit_test(guarded<counts_are_those_of_the_calls>),
+        cmocka_unit_test(guarded<streamed_inputs_arrive>),
         cmocka_unit_test(guarded<run_objects_are_used_again>),
         cmocka_unit_test(guarded<seven_overlays_take_turns>),
         cmocka_unit_test(guarded<contexts_in_use_are_kept>),
