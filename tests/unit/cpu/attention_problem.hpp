@@ -2,6 +2,7 @@
 // Attention by its definition, in float64, and how far a device may be from it.
 #pragma once
 
+#include "tests/unit/cpu/definitions.hpp"
 #include "tests/unit/cpu/support.hpp"
 
 namespace npuenc {
@@ -13,9 +14,9 @@ struct AttentionCase {
 
 template <class T>
 std::vector<double> doubles(const std::vector<T>& values, double scale = 1) {
-    std::vector<double> result;
-    for (T value : values)
-        result.push_back(scale * static_cast<double>(value));
+    std::vector<double> result(values.size());
+    for (size_t i = 0; i < values.size(); ++i)
+        result[i] = scale * static_cast<double>(values[i]);
     return result;
 }
 
@@ -109,13 +110,9 @@ struct AttentionProblem {
         double greatest = -INFINITY, error = 0, magnitude = 0;
         for (size_t j = 0; j < n; ++j) {
             const double* key = k.data() + item * shape.stride_k + j * shape.ldk + head * d;
-            double score = 0, size = 0;
-            for (size_t c = 0; c < d; ++c) {
-                score += query[c] * key[c];
-                size += std::fabs(query[c] * key[c]);
-            }
-            score *= static_cast<double>(shape.scale);
-            size *= static_cast<double>(shape.scale);
+            const Sum products = sum_of_products(query, key, d);
+            double score = products.value * static_cast<double>(shape.scale);
+            double size = products.magnitude * static_cast<double>(shape.scale);
             if (shape.added) {
                 const double mask =
                     static_cast<double>(shape.added[item * shape.added_stride_batch +
@@ -142,14 +139,13 @@ struct AttentionProblem {
             if (p[j] == 0)
                 continue;
             const double* value = v.data() + item * shape.stride_v + j * shape.ldv + head * d;
-            for (size_t c = 0; c < d; ++c) {
-                row[c] += p[j] / sum * value[c];
-                bound[c] += 1.01 * relative * p[j] / sum * std::fabs(value[c]);
-            }
+            add_products(p[j] / sum, value, 1, d, row, bound);
         }
-        if (shape.type == NPUENC_BF16)
-            for (size_t c = 0; c < d; ++c)
+        for (size_t c = 0; c < d; ++c) {
+            bound[c] *= 1.01 * relative;
+            if (shape.type == NPUENC_BF16)
                 bound[c] += unit_bf16 * (std::fabs(row[c]) + bound[c]);
+        }
     }
 
     void solve() {

@@ -2,6 +2,7 @@
 // Linear layers by their definition, in float64, and how far a device may be from it.
 #pragma once
 
+#include "tests/unit/cpu/definitions.hpp"
 #include "tests/unit/cpu/support.hpp"
 
 namespace npuenc {
@@ -106,19 +107,14 @@ struct LinearProblem {
     LinearResults expected(const std::vector<float>& x_values, const std::vector<float>& w_values,
                            double relative) const {
         return results([&](size_t row, size_t col, double& bound) {
-            double sum = 0, magnitude = 0;
-            for (size_t k = 0; k < shape.n_in; ++k) {
-                const double product = static_cast<double>(x_values[row * ldx + k]) *
-                                       static_cast<double>(w_values[col * shape.n_in + k]);
-                sum += product;
-                magnitude += std::fabs(product);
-            }
+            Sum sum = sum_of_products(x_values.data() + row * ldx,
+                                      w_values.data() + col * shape.n_in, shape.n_in);
             if (shape.bias) {
-                sum += static_cast<double>(bias[col]);
-                magnitude += std::fabs(static_cast<double>(bias[col]));
+                sum.value += static_cast<double>(bias[col]);
+                sum.magnitude += std::fabs(static_cast<double>(bias[col]));
             }
-            bound = relative * magnitude;
-            return sum;
+            bound = relative * sum.magnitude;
+            return sum.value;
         });
     }
 

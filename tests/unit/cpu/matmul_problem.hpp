@@ -2,6 +2,7 @@
 // Products of matrices by their definition, in float64.
 #pragma once
 
+#include "tests/unit/cpu/definitions.hpp"
 #include "tests/unit/cpu/support.hpp"
 
 namespace npuenc {
@@ -54,15 +55,12 @@ struct Products {
         : sums(size_c(s)), magnitudes(size_c(s)) {
         for (size_t item = 0; item < s.batch; ++item)
             for (size_t row = 0; row < s.m; ++row)
-                for (size_t k = 0; k < s.k; ++k)
-                    for (size_t col = 0; col < s.n; ++col) {
-                        const double product =
-                            static_cast<double>(a[item * s.stride_a + row * s.lda + k]) *
-                            static_cast<double>(b[place_in_b(s, item, k, col)]);
-                        const size_t in_c = item * s.stride_c + row * s.ldc + col;
-                        sums[in_c] += product;
-                        magnitudes[in_c] += std::fabs(product);
-                    }
+                for (size_t k = 0; k < s.k; ++k) {
+                    const size_t in_c = item * s.stride_c + row * s.ldc;
+                    add_products(static_cast<double>(a[item * s.stride_a + row * s.lda + k]),
+                                 b.data() + place_in_b(s, item, k, 0), s.b_transposed ? s.ldb : 1,
+                                 s.n, sums.data() + in_c, magnitudes.data() + in_c);
+                }
     }
 };
 

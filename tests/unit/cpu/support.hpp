@@ -40,15 +40,15 @@ inline float from_bf16(uint16_t value) {
     return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
 }
 inline std::vector<uint16_t> to_bf16(const std::vector<float>& values) {
-    std::vector<uint16_t> rounded;
-    for (float value : values)
-        rounded.push_back(to_bf16(value));
+    std::vector<uint16_t> rounded(values.size());
+    for (size_t i = 0; i < values.size(); ++i)
+        rounded[i] = to_bf16(values[i]);
     return rounded;
 }
 inline std::vector<float> from_bf16(const std::vector<uint16_t>& values) {
-    std::vector<float> widened;
-    for (uint16_t value : values)
-        widened.push_back(from_bf16(value));
+    std::vector<float> widened(values.size());
+    for (size_t i = 0; i < values.size(); ++i)
+        widened[i] = from_bf16(values[i]);
     return widened;
 }
 
