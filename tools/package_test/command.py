@@ -24,7 +24,7 @@ the releases of Debian that are named (default: {suites}); in each:
   the module for NPUs, the bindings
 
 and in the newest one builds the RPMs, which must have the same files, and a project that has the
-release as a subproject of Meson.
+release as a subproject of Meson. In the end it says for each what it did.
 
 Needs root, about 5 GB in ${{XDG_CACHE_HOME:-~/.cache}}/npuenc/packages, where the clean systems and
 the logs are kept, the Debian packages {tools}, and a Debian mirror, which is the one that apt is
@@ -38,7 +38,7 @@ def test(report, suites, work, logs):
     tarball = source.release(work, logs / "release.log")
     (work / "source").mkdir()
     tree = source.source_tree(tarball, work / "source", logs / "release.log")
-    print(tarball.name)
+    print(tarball.name, flush=True)
     for suite in suites:
         report.step(f"{suite}: clean systems")
         log = logs / f"{suite}.log"

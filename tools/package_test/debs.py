@@ -12,7 +12,7 @@ from .roots import BUILDER, cache, run
 # one may have left: its tests and its compiler cache.
 FIRST = ("/build/first", ("DEB_BUILD_OPTIONS=parallel=2", "PATH=/usr/lib/ccache:/usr/bin:/bin",
                           "CCACHE_DIR=/ccache", "CCACHE_NOHASHDIR=1", "CCACHE_MAXSIZE=2G"), "022")
-SECOND = ("/build/again/in/another-place", ("DEB_BUILD_OPTIONS=parallel=1 nocheck",
+SECOND = ("/build/again/in/another-place", ("DEB_BUILD_OPTIONS=parallel=3 nocheck",
                                             "TZ=Asia/Kathmandu", "LC_ALL=tr_TR.UTF-8",
                                             "LANG=tr_TR.UTF-8"), "077")
 
@@ -87,11 +87,15 @@ def test(report, root, suite, source, logs):
     kept.mkdir()
     for package in first:
         shutil.copy(package, kept)
+    report.done(suite, f"{len(first)} packages, {sum('-dbgsym_' in p.name for p in first)} of them with "
+                       "debug information, built and tested without a network")
     with report.check(f"{suite}: lintian"):
         lint(root, logs / f"{suite}-lintian.log")
+        report.done(suite, "lintian: no error, no warning that is not explained")
     with report.check(f"{suite}: every override of lintian is explained"):
         if found := list(unexplained_overrides(source / "debian")):
             raise Failure("; ".join(found))
     with report.check(f"{suite}: built again elsewhere, the packages are the same"):
         same(first, build(root, suite, source, SECOND, logs / f"{suite}-second.log"))
+        report.done(suite, "reproducible")
     return kept

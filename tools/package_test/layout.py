@@ -8,13 +8,15 @@ from .report import Failure
 # What a package may contain, by its name; TRIPLET is where libraries of the architecture are.
 PLACES = {
     r"libnpuenc\d+": [r"usr/lib/TRIPLET/libnpuenc\.so\.[\d.]+"],
-    "libnpuenc-dev": [r"usr/include/npuenc/npuenc\.h", r"usr/lib/TRIPLET/libnpuenc\.(a|so)",
+    "libnpuenc-dev": [r"usr/include/npuenc/npuenc(_dl)?\.h", r"usr/lib/TRIPLET/libnpuenc\.(a|so)",
                       r"usr/lib/TRIPLET/pkgconfig/npuenc\.pc"],
     "npuenc-xrt": [r"usr/lib/TRIPLET/npuenc/npuenc-xrt\.so",
                    r"usr/share/npuenc/npu1/\w+\.(xclbin|json)"],
     "npuenc-tools": [r"usr/bin/npuenc", r"usr/share/man/man1/npuenc\.1\.gz"],
     "python3-npuenc": [r"usr/lib/python3/dist-packages/npuenc(-[\d.]+\.egg-info)?/.*",
                        r"usr/lib/python3/dist-packages/npuenc-[\d.]+\.(egg|dist)-info.*"],
+    "libnpuenc-cil": [r"usr/lib/cli/npuenc/(NpuEnc\.dll(\.config)?|libnpuenc_csharp\.so)",
+                      r"usr/share/cli-common/packages\.d/libnpuenc-cil\.installcligac"],
     "golang-npuenc-dev": [r"usr/share/gocode/src/npuenc/.*\.(go|c|mod)"],
     "librust-npuenc-dev": [r"usr/share/cargo/registry/npuenc-[\d.]+/.*"],
     "librust-npuenc-sys-dev": [r"usr/share/cargo/registry/npuenc-sys-[\d.]+/.*"],

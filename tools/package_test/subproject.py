@@ -40,3 +40,4 @@ def test(report, root, suite, source, tarball, logs):
             raise Failure(f"the program says {printed}")
         if "npuenc" in root.output("ldd", "/project/build/product"):
             raise Failure("the program is not linked statically")
+        report.done("subproject", "built from a wrap of the release, linked statically, and run")

@@ -68,7 +68,7 @@ void a_module_of_another_version(void**) {
     for (const char* name : {"other_version", "other_table", "no_table"}) {
         const Installed module(name);
         assert_refused((module.file().string() + " is of another version than libnpuenc: install "
-                                                 "npuenc-xrt of version 0.9.0")
+                                                 "npuenc-xrt of version " NPUENC_VERSION)
                            .c_str());
     }
 }
