@@ -49,7 +49,7 @@ def test(report, suites, work, logs):
             kept = debs.test(report, root, suite, tree, logs)
             if kept and suite == SUITES[-1]:
                 report.step("RPMs")
-                rpm.test(report, root, tree, tarball, kept, logs)
+                rpm.test(report, root, suite, tree, tarball, kept, logs)
                 report.step("subproject")
                 subproject.test(report, root, suite, tree, tarball, logs)
         if kept:

@@ -10,8 +10,9 @@ from .roots import BUILDER, cache, run
 
 # The second build is in another place, language, time zone, year and mask, without what the first
 # one may have left: its tests and its compiler cache.
-FIRST = ("/build/first", ("DEB_BUILD_OPTIONS=parallel=2", "PATH=/usr/lib/ccache:/usr/bin:/bin",
-                          "CCACHE_DIR=/ccache", "CCACHE_NOHASHDIR=1", "CCACHE_MAXSIZE=2G"), "022")
+CACHED = ("PATH=/usr/lib/ccache:/usr/bin:/bin", "CCACHE_DIR=/ccache", "CCACHE_NOHASHDIR=1",
+          "CCACHE_MAXSIZE=2G")
+FIRST = ("/build/first", ("DEB_BUILD_OPTIONS=parallel=2", *CACHED), "022")
 SECOND = ("/build/again/in/another-place", ("DEB_BUILD_OPTIONS=parallel=3 nocheck",
                                             "TZ=Asia/Kathmandu", "LC_ALL=tr_TR.UTF-8",
                                             "LANG=tr_TR.UTF-8"), "077")

@@ -4,6 +4,7 @@
 import re
 import shutil
 
+from .debs import CACHED, compiler_cache
 from .report import Failure
 from .roots import BUILDER, run
 
@@ -19,9 +20,9 @@ IGNORED = (r"/usr/share/(doc|licenses|lintian|cli-common)/|/usr/lib/(\.build-id|
            r"|.*/__pycache__\b")
 
 
-def test(report, root, source, tarball, debs, logs):
+def test(report, root, suite, source, tarball, debs, logs):
     built = False
-    with report.check("rpm: rpmbuild without a network"):
+    with report.check("rpm: rpmbuild without a network"), compiler_cache(root, suite):
         for name in ("SOURCES", "SPECS"):
             (root.path / "rpm" / name).mkdir(parents=True)
         shutil.copy(tarball, root.path / "rpm/SOURCES")
@@ -32,7 +33,7 @@ def test(report, root, source, tarball, debs, logs):
         root.run("rpmbuild", "-ba", "--nodeps", "--without", "check", "--define", "_topdir /rpm",
                  "--define", "debug_package %{nil}",
                  "--define", "mono_keys /usr/share/cli-common/keys/mono.snk", "/rpm/SPECS/npuenc.spec", user=BUILDER,
-                 log=logs / "rpm.log")
+                 environment=CACHED, log=logs / "rpm.log")
         built = True
     if not built:
         return

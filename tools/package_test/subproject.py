@@ -4,7 +4,7 @@
 import hashlib
 import shutil
 
-from .debs import compiler_cache
+from .debs import CACHED, compiler_cache
 from .report import Failure
 from .roots import BUILDER, run
 
@@ -31,8 +31,7 @@ def test(report, root, suite, source, tarball, logs):
         digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
         (project / "subprojects/npuenc.wrap").write_text(WRAP.format(name=name, digest=digest))
         run(["chown", "--recursive", f"{BUILDER}:{BUILDER}", project], root.log)
-        options = {"user": BUILDER, "log": log, "directory": "/project", "environment": (
-            "PATH=/usr/lib/ccache:/usr/bin:/bin", "CCACHE_DIR=/ccache")}
+        options = {"user": BUILDER, "log": log, "directory": "/project", "environment": CACHED}
         root.run("meson", "setup", "build", "-Dnpuenc:default_library=static", **options)
         root.run("meson", "compile", "-C", "build", "product", **options)
         printed = root.output("build/product", user=BUILDER, directory="/project").strip()
