@@ -88,8 +88,9 @@ def test(report, root, suite, source, logs):
     kept.mkdir()
     for package in first:
         shutil.copy(package, kept)
-    report.done(suite, f"{len(first)} packages, {sum('-dbgsym_' in p.name for p in first)} of them with "
-                       "debug information, built and tested without a network")
+    of_symbols = sum("-dbgsym_" in package.name for package in first)
+    report.done(suite, f"{len(first) - of_symbols} packages and {of_symbols} of debugging symbols, built "
+                       "and tested without a network")
     with report.check(f"{suite}: lintian"):
         lint(root, logs / f"{suite}-lintian.log")
         report.done(suite, "lintian: no error, no warning that is not explained")

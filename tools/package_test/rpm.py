@@ -32,8 +32,8 @@ def test(report, root, suite, source, tarball, debs, logs):
         # when Debian's packages were built.
         root.run("rpmbuild", "-ba", "--nodeps", "--without", "check", "--define", "_topdir /rpm",
                  "--define", "debug_package %{nil}",
-                 "--define", "mono_keys /usr/share/cli-common/keys/mono.snk", "/rpm/SPECS/npuenc.spec", user=BUILDER,
-                 environment=CACHED, log=logs / "rpm.log")
+                 "--define", "mono_keys /usr/share/cli-common/keys/mono.snk",
+                 "/rpm/SPECS/npuenc.spec", user=BUILDER, environment=CACHED, log=logs / "rpm.log")
         built = True
     if not built:
         return
