@@ -45,10 +45,12 @@ def without_manual(paths):
 
 
 def soft(path, elf, is_shared):
-    """What hardening a program or library lacks, by what readelf says of it."""
+    """What hardening a program or library lacks, by what readelf says of it. One that calls no function
+    of libc has nothing that could be fortified."""
     wanted = {"BIND_NOW": r"\bBIND_NOW\b|\bNOW\b", "RELRO": "GNU_RELRO",
-              "stack protector": r"__stack_chk_fail", "fortified functions": r"__\w+_chk\b",
               "a stack that cannot be executed": r"GNU_STACK.* RW "}
+    if "@GLIBC_" in elf:
+        wanted |= {"stack protector": r"__stack_chk_fail", "fortified functions": r"__\w+_chk\b"}
     if not is_shared:
         wanted["PIE"] = r"\bPIE\b"
     return [f"{path} has no {what}" for what, pattern in wanted.items()
