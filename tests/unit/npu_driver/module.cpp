@@ -51,7 +51,7 @@ void a_module_without_its_xrt(void**) {
     {
         const Installed module("needs_xrt");
         assert_refused("XRT is missing: install XRT 2.25 or later");
-        assert_refused("libxrt_coreutil.so.2");
+        assert_refused("libxrt_of_a_test.so.2");
     }
     const Installed module("needs_new_xrt");
     assert_refused("XRT is too old for npuenc-xrt: install XRT 2.25 or later");
