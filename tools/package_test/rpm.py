@@ -2,6 +2,7 @@
 """RPMs of the same release, with Debian's rpmbuild."""
 
 import re
+import shlex
 import shutil
 
 from .debs import CACHED, compiler_cache
@@ -22,18 +23,21 @@ IGNORED = (r"/usr/share/(doc|licenses|lintian|cli-common)/|/usr/lib/(\.build-id|
 
 def test(report, root, suite, source, tarball, debs, logs):
     built = False
-    with report.check("rpm: rpmbuild without a network"), compiler_cache(root, suite):
+    with report.check("rpm: rpmbuild without a network"), compiler_cache(root, f"{suite}-first"):
         for name in ("SOURCES", "SPECS"):
             (root.path / "rpm" / name).mkdir(parents=True)
         shutil.copy(tarball, root.path / "rpm/SOURCES")
         shutil.copy(source / "tools/packaging/npuenc.spec", root.path / "rpm/SPECS")
         run(["chown", "--recursive", f"{BUILDER}:{BUILDER}", root.path / "rpm"], root.log)
-        # Fedora's packages are not there to be named, nor are its debugging tools. The tests ran
-        # when Debian's packages were built.
+        # Fedora's packages are not there to be named, nor are its debugging tools and its flags: they
+        # are Debian's. The tests ran when Debian's packages were built.
+        flags = root.output("dpkg-buildflags", "--export=cmdline", directory="/rpm",
+                            environment=("DEB_BUILD_MAINT_OPTIONS=hardening=+all",))
         root.run("rpmbuild", "-ba", "--nodeps", "--without", "check", "--define", "_topdir /rpm",
                  "--define", "debug_package %{nil}",
                  "--define", "mono_keys /usr/share/cli-common/keys/mono.snk",
-                 "/rpm/SPECS/npuenc.spec", user=BUILDER, environment=CACHED, log=logs / "rpm.log")
+                 "/rpm/SPECS/npuenc.spec", user=BUILDER, log=logs / "rpm.log",
+                 environment=(*CACHED, "CCACHE_NOHASHDIR=1", *shlex.split(flags)))
         built = True
     if not built:
         return

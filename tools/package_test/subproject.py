@@ -23,7 +23,7 @@ def test(report, root, suite, source, tarball, logs):
     name = tarball.name.removesuffix(".tar.xz")
     log = logs / "subproject.log"
     with report.check("subproject: a project that has the release as a wrap, built statically"), \
-            compiler_cache(root, suite):
+            compiler_cache(root, f"{suite}-subproject"):
         shutil.copytree(source / "tests/packaging/subproject", project)
         packages = project / "subprojects" / "packagecache"
         packages.mkdir(parents=True)
