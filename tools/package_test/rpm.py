@@ -5,7 +5,7 @@ import re
 import shlex
 import shutil
 
-from .debs import CACHED, compiler_cache
+from .debs import CACHED, FIRST, compiler_cache
 from .report import Failure
 from .roots import BUILDER, run
 
@@ -31,7 +31,8 @@ def test(report, root, suite, source, tarball, debs, logs):
         run(["chown", "--recursive", f"{BUILDER}:{BUILDER}", root.path / "rpm"], root.log)
         # Fedora's packages are not there to be named, nor are its debugging tools and its flags: they
         # are Debian's. The tests ran when Debian's packages were built.
-        flags = root.output("dpkg-buildflags", "--export=cmdline", directory="/rpm",
+        flags = root.output("dpkg-buildflags", "--export=cmdline",
+                            directory=f"{FIRST[0]}/{source.name}",
                             environment=("DEB_BUILD_MAINT_OPTIONS=hardening=+all",))
         root.run("rpmbuild", "-ba", "--nodeps", "--without", "check", "--define", "_topdir /rpm",
                  "--define", "debug_package %{nil}",
