@@ -36,7 +36,7 @@ static void symbols_have_their_version(void** state) {
     void* library = open_library(path, RTLD_NOW | RTLD_LOCAL);
     assert_non_null(dlvsym(library, "npuenc_version", "NPUENC_0.9"));
     assert_ptr_equal(dlvsym(library, "npuenc_open", "NPUENC_0.9"), dlsym(library, "npuenc_open"));
-    assert_null(dlvsym(library, "npuenc_version", "NPUENC_1.0"));
+    assert_null(dlvsym(library, "npuenc_version", "NPUENC_0.1"));
     assert_null(dlsym(library, "npuenc_no_such_function"));
     dlclose(library);
 }
@@ -50,7 +50,7 @@ static void it_stays_loaded(void** state) {
     npuenc_ctx* ctx = NULL;
     assert_int_equal(FUNCTION(library, npuenc_open)(NULL, &ctx), NPUENC_OK);
     assert_int_equal(dlclose(library), 0);
-    assert_int_equal(version(), 0x000900);
+    assert_int_equal(version(), header_version);
     close_ctx(ctx);
 
     void* again = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
@@ -139,8 +139,6 @@ static size_t mappings_of_the_library(void) {
 
 static void loading_again_and_again_leaves_nothing(void** state) {
     (void)state;
-    /* glibc keeps up to 7 freed blocks of each size for the thread and counts them as allocated;
-     * aligned ones are never taken from there again. */
     enum { warm_up = 12, rounds = 48 };
     const size_t threads = entries("/proc/self/task");
     size_t descriptors = 0, mappings = 0, allocated = 0;
@@ -160,7 +158,7 @@ static void loading_again_and_again_leaves_nothing(void** state) {
     assert_int_equal(mappings_of_the_library(), mappings);
     /* Blocks differ a little in size by where there was room, but one that is lost each round would
      * show: the smallest has 32 bytes. */
-    assert_true(mallinfo2().uordblks < allocated + (rounds - 1 - warm_up) * 32);
+    assert_in_range(mallinfo2().uordblks, 0, allocated + (rounds - 1 - warm_up) * 32 - 1);
 }
 
 /* As when two plugins of a program each bring their own. */

@@ -25,7 +25,7 @@ void* function(void* library, const char* name) {
 }
 
 void use(void* library) {
-    assert_int_equal(FUNCTION(library, npuenc_version)(), 0x000900);
+    assert_int_equal(FUNCTION(library, npuenc_version)(), header_version);
     npuenc_ctx* ctx = NULL;
     const npuenc_open_options options = {
         .struct_size = sizeof options, .device_type = NPUENC_DEVICE_CPU, .n_threads = 2};

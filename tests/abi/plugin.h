@@ -23,6 +23,10 @@ enum { is_instrumented = 1 };
 enum { is_instrumented = 0 };
 #endif
 
+enum {
+    header_version = NPUENC_VERSION_MAJOR << 16 | NPUENC_VERSION_MINOR << 8 | NPUENC_VERSION_PATCH
+};
+
 void* open_library(const char* path, int flags);
 void* function(void* library, const char* name);
 

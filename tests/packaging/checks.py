@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import re
 import sys
 import tempfile
 import unittest
@@ -47,6 +48,13 @@ class Files(unittest.TestCase):
             self.file(name)
         self.assertEqual(use.names_of(self.work), ["a", "b"])
 
+    def test_what_is_left(self):
+        self.file("usr/lib/other/libother.so")
+        self.file("home/npuenc")
+        self.assertEqual(use.left_in(self.work), [])
+        self.file("usr/lib/mono/gac/NpuEnc/1/other.dll")
+        self.assertEqual(use.left_in(self.work), ["usr/lib/mono/gac/NpuEnc"])
+
 
 class Autopkgtest(unittest.TestCase):
     def test_results(self):
@@ -78,14 +86,16 @@ class Layout(unittest.TestCase):
         self.assertEqual(layout.soft("a", hard, False), [])
         for lost in ("GNU_RELRO", "NOW", "PIE", "__stack_chk_fail", "__memcpy_chk", "RW "):
             self.assertEqual(len(layout.soft("a", hard.replace(lost, ""), False)), 1, lost)
+        self.assertEqual(layout.soft("a", re.sub("__.*\n", "", hard), False), [])
 
 
 class Rpm(unittest.TestCase):
     def test_names(self):
         self.assertEqual(
             list(rpm.common(["./usr/lib/x86_64-linux-gnu/a.so", "/usr/lib64/a.so",
-                             "./usr/share/man/man1/a.1.gz", "./usr/share/doc/a/b"])),
-            ["/usr/lib/a.so", "/usr/lib/a.so", "/usr/share/man/man1/a.1"])
+                             "./usr/share/man/man1/a.1.gz", "./usr/share/doc/a/b",
+                             "/usr/lib/mono/gac/A/1.0/A.dll", "/usr/lib/cli/a/A.dll"])),
+            ["/usr/lib/a.so", "/usr/lib/a.so", "/usr/share/man/man1/a.1", "/usr/lib/cli/a/A.dll"])
 
     def test_contents(self):
         rpm.compare({"npuenc": {"/a"}}, {"libnpuenc0": {"/a"}})
@@ -101,14 +111,15 @@ class Verdict(unittest.TestCase):
         report = Report()
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            with report.check("good"):
-                pass
+            with report.check("here: good"):
+                report.done("here", "something")
             self.assertEqual(report.close(), 0)
-            with report.check("bad"):
+            with report.check("here: bad"):
                 raise Failure("for a reason")
             report.skip("other", "no time")
             self.assertEqual(report.close(), 1)
-        self.assertIn("FAILED  bad: for a reason", printed.getvalue())
+        self.assertIn("FAILED  here: bad: for a reason", printed.getvalue())
+        self.assertIn("\nhere: something; FAILED: bad\n", printed.getvalue())
         self.assertTrue(printed.getvalue().endswith("\n1 passed, 1 failed, 1 skipped\n"))
         with contextlib.redirect_stdout(printed):
             self.assertEqual(Report().close(), 1, "nothing was checked")

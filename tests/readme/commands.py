@@ -21,6 +21,8 @@ sys.path.insert(0, str(markdown.ROOT / "tests" / "command"))
 import random_model  # noqa: E402  pylint: disable=wrong-import-position
 
 TIMEOUT = 300
+VERSION = re.search(r"^  version: '([\d.]+)'", (markdown.ROOT / "meson.build").read_text("utf-8"),
+                    re.MULTILINE)[1]
 
 
 class Elsewhere(typing.NamedTuple):
@@ -63,6 +65,12 @@ NOT_HERE = {
     "tools/abi-baseline": Elsewhere(
         "writes into the source tree",
         "tests/abi/meson.build", "test('abi baseline'", ""),
+    "tools/bindings": Elsewhere(
+        "writes into the source tree",
+        "tests/bindings/committed.py", 'ROOT / "tools" / "bindings"', "tools/bindings --help"),
+    "meson dist -C build --no-tests": Elsewhere(
+        "needs a checkout of a commit",
+        "tools/package_test/source.py", '"meson", "dist", "-C", build, "--no-tests"', ""),
     "npuenc selftest --device npu": Elsewhere(
         "needs an NPU; the test has the virtual one",
         "tests/command/npu.py", '"selftest", "--device", "npu"', ""),
@@ -123,13 +131,13 @@ NOT_HERE = {
         "bindings/csharp/test", '"$work/States.exe" "$NPUENC_TEST_MODEL" <', ""),
     "go mod init states": Elsewhere(
         WITHOUT_LANGUAGES, "bindings/go/test", "first_block sh", ""),
-    "go mod edit -require npuenc@v0.9.0 -replace npuenc=/path/to/npuenc/bindings/go": Elsewhere(
+    f"go mod edit -require npuenc@v{VERSION} -replace npuenc=/path/to/npuenc/bindings/go": Elsewhere(
         WITHOUT_LANGUAGES, "bindings/go/test", "first_block sh", ""),
     "go build -o states .": Elsewhere(
         WITHOUT_LANGUAGES, "bindings/go/test", "first_block sh", ""),
     "pip wheel bindings/python": Elsewhere(
         "fetches NumPy", "bindings/python/test", '"${pip[@]}" wheel', ""),
-    "pip install npuenc-0.9.0-*.whl": Elsewhere(
+    f"pip install npuenc-{VERSION}-*.whl": Elsewhere(
         "fetches NumPy", "bindings/python/test", '"${pip[@]}" install', ""),
 }
 

@@ -17,14 +17,15 @@ USAGE = """usage: tools/package-test [SUITE...]
 Makes the release of the commit that is checked out, and Debian's packages of it in clean systems of
 the releases of Debian that are named (default: {suites}); in each:
 
-  builds and tests them without a network, and again elsewhere: the same to the bit
+  builds and tests them without a network
   asks lintian
   installs them into another clean system, looks at what is where, and purges them
   runs their autopkgtests: programs in C with the shared and the static library, the command,
   the module for NPUs, the bindings
+  builds them again elsewhere: the same to the bit
 
 and in the newest one builds the RPMs, which must have the same files, and a project that has the
-release as a subproject of Meson.
+release as a subproject of Meson. In the end it says for each what it did.
 
 Needs root, about 5 GB in ${{XDG_CACHE_HOME:-~/.cache}}/npuenc/packages, where the clean systems and
 the logs are kept, the Debian packages {tools}, and a Debian mirror, which is the one that apt is
@@ -38,7 +39,7 @@ def test(report, suites, work, logs):
     tarball = source.release(work, logs / "release.log")
     (work / "source").mkdir()
     tree = source.source_tree(tarball, work / "source", logs / "release.log")
-    print(tarball.name)
+    print(tarball.name, flush=True)
     for suite in suites:
         report.step(f"{suite}: clean systems")
         log = logs / f"{suite}.log"
@@ -47,14 +48,17 @@ def test(report, suites, work, logs):
         report.step(f"{suite}: packages")
         with Root(building, log) as root:
             kept = debs.test(report, root, suite, tree, logs)
-            if kept and suite == SUITES[-1]:
-                report.step("RPMs")
-                rpm.test(report, root, tree, tarball, kept, logs)
-                report.step("subproject")
-                subproject.test(report, root, suite, tree, tarball, logs)
-        if kept:
+            if not kept:
+                continue
             report.step(f"{suite}: use")
             use.test(report, suite, tree, clean, kept, logs)
+            if suite == SUITES[-1]:
+                report.step("RPMs")
+                rpm.test(report, root, suite, tree, tarball, kept, logs)
+                report.step("subproject")
+                subproject.test(report, root, suite, tree, tarball, logs)
+            report.step(f"{suite}: packages again")
+            debs.test_again(report, root, suite, tree, kept, logs)
 
 
 def main(arguments):

@@ -8,11 +8,11 @@ import shutil
 from .report import Failure
 from .roots import BUILDER, cache, run
 
-# The second build is in another place, language, time zone, year and mask, without what the first
-# one may have left: its tests and its compiler cache.
-FIRST = ("/build/first", ("DEB_BUILD_OPTIONS=parallel=2", "PATH=/usr/lib/ccache:/usr/bin:/bin",
-                          "CCACHE_DIR=/ccache", "CCACHE_NOHASHDIR=1", "CCACHE_MAXSIZE=2G"), "022")
-SECOND = ("/build/again/in/another-place", ("DEB_BUILD_OPTIONS=parallel=1 nocheck",
+# The second build is in another place, language, time zone, year and mask, without the tests. Its
+# compiler cache has nothing of the first build, and asks for the place.
+CACHED = ("PATH=/usr/lib/ccache:/usr/bin:/bin", "CCACHE_DIR=/ccache", "CCACHE_MAXSIZE=2G")
+FIRST = ("/build/first", ("DEB_BUILD_OPTIONS=parallel=2", "CCACHE_NOHASHDIR=1", *CACHED), "022")
+SECOND = ("/build/again/in/another-place", ("DEB_BUILD_OPTIONS=parallel=3 nocheck", *CACHED,
                                             "TZ=Asia/Kathmandu", "LC_ALL=tr_TR.UTF-8",
                                             "LANG=tr_TR.UTF-8"), "077")
 
@@ -33,9 +33,9 @@ def build(root, suite, tree, where, log):
 
 
 @contextlib.contextmanager
-def compiler_cache(root, suite):
-    """Lends a root the compiler cache of the last time."""
-    kept = cache() / f"{suite}-ccache"
+def compiler_cache(root, build):
+    """Lends a root the compiler cache of the same build of the last time."""
+    kept = cache() / f"{build}-ccache"
     kept.mkdir(exist_ok=True)
     inside = root.path / "ccache"
     kept.rename(inside)
@@ -78,7 +78,7 @@ def test(report, root, suite, source, logs):
     """Builds packages in a root; the directory where they are kept, if they could be built."""
     first = []
     with report.check(f"{suite}: the package is built and tested without a network"), \
-            compiler_cache(root, suite):
+            compiler_cache(root, f"{suite}-first"):
         first = build(root, suite, source, FIRST, logs / f"{suite}-first.log")
     if not first:
         return None
@@ -87,11 +87,22 @@ def test(report, root, suite, source, logs):
     kept.mkdir()
     for package in first:
         shutil.copy(package, kept)
+    of_symbols = sum("-dbgsym_" in package.name for package in first)
+    report.done(suite, f"{len(first) - of_symbols} packages and {of_symbols} of debugging symbols, "
+                       "built and tested without a network")
     with report.check(f"{suite}: lintian"):
         lint(root, logs / f"{suite}-lintian.log")
+        report.done(suite, "lintian: no error, no warning that is not explained")
     with report.check(f"{suite}: every override of lintian is explained"):
         if found := list(unexplained_overrides(source / "debian")):
             raise Failure("; ".join(found))
-    with report.check(f"{suite}: built again elsewhere, the packages are the same"):
-        same(first, build(root, suite, source, SECOND, logs / f"{suite}-second.log"))
     return kept
+
+
+def test_again(report, root, suite, source, kept, logs):
+    """Builds packages anew, without anything of what the first build may have left."""
+    with report.check(f"{suite}: built again elsewhere, the packages are the same"), \
+            compiler_cache(root, f"{suite}-again"):
+        same(sorted(kept.glob("*.deb")),
+             build(root, suite, source, SECOND, logs / f"{suite}-second.log"))
+        report.done(suite, "reproducible")

@@ -8,13 +8,15 @@ from .report import Failure
 # What a package may contain, by its name; TRIPLET is where libraries of the architecture are.
 PLACES = {
     r"libnpuenc\d+": [r"usr/lib/TRIPLET/libnpuenc\.so\.[\d.]+"],
-    "libnpuenc-dev": [r"usr/include/npuenc/npuenc\.h", r"usr/lib/TRIPLET/libnpuenc\.(a|so)",
+    "libnpuenc-dev": [r"usr/include/npuenc/npuenc(_dl)?\.h", r"usr/lib/TRIPLET/libnpuenc\.(a|so)",
                       r"usr/lib/TRIPLET/pkgconfig/npuenc\.pc"],
     "npuenc-xrt": [r"usr/lib/TRIPLET/npuenc/npuenc-xrt\.so",
                    r"usr/share/npuenc/npu1/\w+\.(xclbin|json)"],
     "npuenc-tools": [r"usr/bin/npuenc", r"usr/share/man/man1/npuenc\.1\.gz"],
     "python3-npuenc": [r"usr/lib/python3/dist-packages/npuenc(-[\d.]+\.egg-info)?/.*",
                        r"usr/lib/python3/dist-packages/npuenc-[\d.]+\.(egg|dist)-info.*"],
+    "libnpuenc-cil": [r"usr/lib/cli/npuenc/(NpuEnc\.dll(\.config)?|libnpuenc_csharp\.so)",
+                      r"usr/share/cli-common/packages\.d/libnpuenc-cil\.installcligac"],
     "golang-npuenc-dev": [r"usr/share/gocode/src/npuenc/.*\.(go|c|mod)"],
     "librust-npuenc-dev": [r"usr/share/cargo/registry/npuenc-[\d.]+/.*"],
     "librust-npuenc-sys-dev": [r"usr/share/cargo/registry/npuenc-sys-[\d.]+/.*"],
@@ -43,10 +45,12 @@ def without_manual(paths):
 
 
 def soft(path, elf, is_shared):
-    """What hardening a program or library lacks, by what readelf says of it."""
+    """What hardening a program or library lacks, by what readelf says of it. One that calls no function
+    of libc has nothing that could be fortified."""
     wanted = {"BIND_NOW": r"\bBIND_NOW\b|\bNOW\b", "RELRO": "GNU_RELRO",
-              "stack protector": r"__stack_chk_fail", "fortified functions": r"__\w+_chk\b",
               "a stack that cannot be executed": r"GNU_STACK.* RW "}
+    if "@GLIBC_" in elf:
+        wanted |= {"stack protector": r"__stack_chk_fail", "fortified functions": r"__\w+_chk\b"}
     if not is_shared:
         wanted["PIE"] = r"\bPIE\b"
     return [f"{path} has no {what}" for what, pattern in wanted.items()

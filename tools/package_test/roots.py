@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from .report import Failure
@@ -68,7 +69,11 @@ class Root:
         return self
 
     def __exit__(self, *_):
-        shutil.rmtree(self.path)
+        # What an interrupted command has started may write for a moment more.
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.path.exists():
+            time.sleep(1)
+            shutil.rmtree(self.path)
 
     def run(self, *command, network=False, user=0, environment=(), directory="/", log=None):
         script = f'cd "{directory}" && exec "$@"'

@@ -2,36 +2,50 @@
 """RPMs of the same release, with Debian's rpmbuild."""
 
 import re
+import shlex
 import shutil
 
+from .debs import CACHED, FIRST, compiler_cache
 from .report import Failure
 from .roots import BUILDER, run
 
 # Packages by their names in Fedora and in Debian.
 NAMES = {"npuenc": r"libnpuenc\d+", "npuenc-devel": "libnpuenc-dev", "npuenc-xrt": "npuenc-xrt",
-         "npuenc-tools": "npuenc-tools", "python3-npuenc": "python3-npuenc"}
+         "npuenc-tools": "npuenc-tools", "python3-npuenc": "python3-npuenc",
+         "npuenc-mono": "libnpuenc-cil", "golang-npuenc-devel": "golang-npuenc-dev",
+         "rust-npuenc-devel": "librust-npuenc-dev",
+         "rust-npuenc-sys-devel": "librust-npuenc-sys-dev"}
 
-IGNORED = r"/usr/share/(doc|licenses|lintian)/|/usr/lib/\.build-id|.*/__pycache__\b"
+# Mono's global cache is filled by RPM's packages themselves, and where Debian's are installed.
+IGNORED = (r"/usr/share/(doc|licenses|lintian|cli-common)/|/usr/lib/(\.build-id|mono/gac)\b"
+           r"|.*/__pycache__\b")
 
 
-def test(report, root, source, tarball, debs, logs):
+def test(report, root, suite, source, tarball, debs, logs):
     built = False
-    with report.check("rpm: rpmbuild without a network"):
+    with report.check("rpm: rpmbuild without a network"), compiler_cache(root, f"{suite}-first"):
         for name in ("SOURCES", "SPECS"):
             (root.path / "rpm" / name).mkdir(parents=True)
         shutil.copy(tarball, root.path / "rpm/SOURCES")
         shutil.copy(source / "tools/packaging/npuenc.spec", root.path / "rpm/SPECS")
         run(["chown", "--recursive", f"{BUILDER}:{BUILDER}", root.path / "rpm"], root.log)
-        # Fedora's packages are not there to be named, nor are its debugging tools. The tests ran
-        # when Debian's packages were built.
+        # Fedora's packages are not there to be named, nor are its debugging tools and its flags: they
+        # are Debian's. The tests ran when Debian's packages were built.
+        flags = root.output("dpkg-buildflags", "--export=cmdline",
+                            directory=f"{FIRST[0]}/{source.name}",
+                            environment=("DEB_BUILD_MAINT_OPTIONS=hardening=+all",))
         root.run("rpmbuild", "-ba", "--nodeps", "--without", "check", "--define", "_topdir /rpm",
-                 "--define", "debug_package %{nil}", "/rpm/SPECS/npuenc.spec", user=BUILDER,
-                 log=logs / "rpm.log")
+                 "--define", "debug_package %{nil}",
+                 "--define", "mono_keys /usr/share/cli-common/keys/mono.snk",
+                 "/rpm/SPECS/npuenc.spec", user=BUILDER, log=logs / "rpm.log",
+                 environment=(*CACHED, "CCACHE_NOHASHDIR=1", *shlex.split(flags)))
         built = True
     if not built:
         return
     with report.check("rpm: the files are those of Debian's packages"):
-        compare(files_of_rpms(root), files_of_debs(root, debs))
+        rpms = files_of_rpms(root)
+        compare(rpms, files_of_debs(root, debs))
+        report.done("rpm", f"{len(rpms)} packages, with the files of Debian's")
 
 
 def common(paths):

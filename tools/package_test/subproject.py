@@ -4,7 +4,7 @@
 import hashlib
 import shutil
 
-from .debs import compiler_cache
+from .debs import CACHED, compiler_cache
 from .report import Failure
 from .roots import BUILDER, run
 
@@ -23,7 +23,7 @@ def test(report, root, suite, source, tarball, logs):
     name = tarball.name.removesuffix(".tar.xz")
     log = logs / "subproject.log"
     with report.check("subproject: a project that has the release as a wrap, built statically"), \
-            compiler_cache(root, suite):
+            compiler_cache(root, f"{suite}-subproject"):
         shutil.copytree(source / "tests/packaging/subproject", project)
         packages = project / "subprojects" / "packagecache"
         packages.mkdir(parents=True)
@@ -31,8 +31,7 @@ def test(report, root, suite, source, tarball, logs):
         digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
         (project / "subprojects/npuenc.wrap").write_text(WRAP.format(name=name, digest=digest))
         run(["chown", "--recursive", f"{BUILDER}:{BUILDER}", project], root.log)
-        options = {"user": BUILDER, "log": log, "directory": "/project", "environment": (
-            "PATH=/usr/lib/ccache:/usr/bin:/bin", "CCACHE_DIR=/ccache")}
+        options = {"user": BUILDER, "log": log, "directory": "/project", "environment": CACHED}
         root.run("meson", "setup", "build", "-Dnpuenc:default_library=static", **options)
         root.run("meson", "compile", "-C", "build", "product", **options)
         printed = root.output("build/product", user=BUILDER, directory="/project").strip()
@@ -40,3 +39,4 @@ def test(report, root, suite, source, tarball, logs):
             raise Failure(f"the program says {printed}")
         if "npuenc" in root.output("ldd", "/project/build/product"):
             raise Failure("the program is not linked statically")
+        report.done("subproject", "built from a wrap of the release, linked statically, and run")

@@ -21,6 +21,13 @@ def names_of(debs):
     return sorted(deb.name.split("_")[0] for deb in debs.glob("*.deb") if "-dbgsym_" not in deb.name)
 
 
+def left_in(root):
+    """What has npuenc in its name where packages put files."""
+    return [str(path.relative_to(root)) for place in ("etc", "usr", "var/lib")
+            for path in (root / place).rglob("*")
+            if "npuenc" in path.name.lower()]
+
+
 def test(report, suite, source, clean, debs, logs):
     log = logs / f"{suite}-use.log"
     names = names_of(debs)
@@ -31,24 +38,32 @@ def test(report, suite, source, clean, debs, logs):
             root.install("binutils", *(f"/debs/{deb.name}" for deb in sorted(debs.glob("*.deb"))
                                        if "-dbgsym_" not in deb.name))
             installed = True
+            report.done(suite, f"installed: {' '.join(names)}")
         if not installed:
             return
         with report.check(f"{suite}: files are where they belong, and hardened"):
             layout.test_installed(root, names)
+            report.done(suite, "files in place, and hardened")
         with report.check(f"{suite}: nothing is left when the packages are purged"):
             root.run("apt-get", "purge", "-q", "--yes", *names)
-            if left := [str(path) for path in root.path.glob("usr/**/*npuenc*")]:
+            if left := left_in(root.path):
                 raise Failure(", ".join(left))
+            report.done(suite, "purged without a trace")
 
     with Root(clean, log) as root:
         root.install("dpkg-dev")
+        passed = []
         for name, result in autopkgtest(root, source, debs, logs / f"{suite}-autopkgtest"):
             if result.startswith("SKIP"):
                 report.skip(f"{suite}: autopkgtest {name}", result.removeprefix("SKIP "))
+                report.done(suite, f"autopkgtest {name} skipped")
                 continue
             with report.check(f"{suite}: autopkgtest {name}"):
                 if not result.startswith("PASS"):
                     raise Failure(f"{result}, see {logs}/{suite}-autopkgtest")
+                passed.append(name)
+        if passed:
+            report.done(suite, f"autopkgtests passed: {' '.join(passed)}")
 
 
 def autopkgtest(root, source, debs, output):

@@ -51,7 +51,7 @@ void a_module_without_its_xrt(void**) {
     {
         const Installed module("needs_xrt");
         assert_refused("XRT is missing: install XRT 2.25 or later");
-        assert_refused("libxrt_coreutil.so.2");
+        assert_refused("libxrt_of_a_test.so.2");
     }
     const Installed module("needs_new_xrt");
     assert_refused("XRT is too old for npuenc-xrt: install XRT 2.25 or later");
@@ -68,7 +68,7 @@ void a_module_of_another_version(void**) {
     for (const char* name : {"other_version", "other_table", "no_table"}) {
         const Installed module(name);
         assert_refused((module.file().string() + " is of another version than libnpuenc: install "
-                                                 "npuenc-xrt of version 0.9.0")
+                                                 "npuenc-xrt of version " NPUENC_VERSION)
                            .c_str());
     }
 }

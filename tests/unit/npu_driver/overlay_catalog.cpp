@@ -84,7 +84,7 @@ void every_overlay_of_this_build_is_taken(void**) {
         assert_string_equal(overlay.kernel.c_str(), "MLIR_AIE");
         assert_int_equal(overlay.columns, std::string(name).starts_with("gemm") ? 4 : 1);
         assert_int_equal(overlay.uuid.size(), 36);
-        assert_string_equal(overlay.version.c_str(), "0.9.0");
+        assert_string_equal(overlay.version.c_str(), NPUENC_VERSION);
     }
     assert_error(catalog.get("gemm_f64"), NPUENC_E_UNSUPPORTED, "knows no overlay gemm_f64");
 }
