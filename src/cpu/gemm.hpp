@@ -102,9 +102,6 @@ class Prefetcher {
 // Of a packed row in one go: above that, panels of B would be read from far away for every panel of
 // rows.
 constexpr size_t slice_bytes = 8192;
-// Of the large tiles of AMX, which multiply faster than the L2 cache gives operands: a panel of B
-// is to stay in the L1 cache.
-constexpr size_t slice_bytes_amx = 1024;
 
 // Asks for `bytes` of each of some rows, which are to be written or read a little later.
 inline void prefetch_rows(const void* data, size_t rows, size_t bytes, size_t stride) {
@@ -115,7 +112,7 @@ inline void prefetch_rows(const void* data, size_t rows, size_t bytes, size_t st
 }
 
 constexpr size_t slice_length(const npuenc_gemm& gemm) {
-    return (is_amx(gemm) ? slice_bytes_amx : slice_bytes) / gemm.a_size;
+    return slice_bytes / gemm.a_size;
 }
 
 // What multiply needs for blocks of up to `rows` rows.
