@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The polynomials behind softmax and gelu, in part the same for every instruction set. All were fitted for
+ * The polynomials behind softmax and gelu, the same for most instruction sets. All were fitted for
  * this project by linear programming (least greatest error on a dense Chebyshev grid, in double).
  */
 #ifndef NPUENC_KERNELS_APPROXIMATION_H

@@ -97,8 +97,8 @@ typedef struct npuenc_finish_sums {
  *   x[j] = scores[i][j] * row_scale[i] + mask[i][j],    j < n_keys[i]
  * where mask may be NULL, and -inf in it excludes, whatever the score is. Then
  *   g = max x[j]    p[i][j] = exp(x[j] - g)    greatest[i] = g log2 e    total[i] = sum p[i][j]
- * where p is written up to `keys`, with zeros from n_keys[i] on. With s the scaled score and g as in
- * greatest, p is within (4 + 6 |s| + 2 |mask| + |x| + 4 |x - g| + 4 |g|) 2^-24 of itself, and in
+ * where p is written up to `keys`, with zeros from n_keys[i] on. With s the scaled score and g as
+ * in greatest, p is within (4 + 6 |s| + 2 |mask| + |x| + 4 |x - g| + 4 |g|) 2^-24 of itself, and in
  * bf16 within 2^-7.2 more, of which 2^-8 are for rounding; total is of p before that or after. But
  * below 2^-126, p may be anything else that is. Where nothing but -inf is left, greatest is -inf, p
  * and total are 0; a NaN or +inf among x makes total NaN. The scores, f32 or s32, are overwritten.

@@ -317,7 +317,7 @@ void bench(const npuenc_kernels* kernels) {
                 {"s32, bias, gelu", call_gelu_s32, 64, 12},
                 {"softmax f32", call_softmax_f32, 256, 12},
                 {"softmax bf16", call_softmax_bf16, 256, 12},
-                {"softmax u8", call_softmax_u8, 256, 12},
+                {"softmax u8", call_softmax_u8, 128, 12},
                 {"softmax merge", call_merge, 64, 12},
                 {"layer_norm", call_layer_norm, 512, 1},
                 {"quantise_f32", call_quantise_f32, 512, 1},

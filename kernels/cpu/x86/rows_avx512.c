@@ -14,7 +14,8 @@
 #include "kernels/cpu/x86/vector_avx512.h"
 
 enum {
-    sums = 4, /* vectors side by side in a reduction, for the latency of an addition */
+    sums = 4,   /* vectors side by side in a reduction */
+    chains = 8, /* the same of additions, for their latency */
     block = sums * lanes,
     wide = 2 * lanes /* bf16 in a vector */
 };
@@ -41,22 +42,26 @@ static inline __m512 max_four(const __m512 v[sums]) {
     return _mm512_max_ps(_mm512_max_ps(v[0], v[1]), _mm512_max_ps(v[2], v[3]));
 }
 
-static float mean_of(size_t n, const float* x) {
-    __m512 sum[sums] = {all(0), all(0), all(0), all(0)};
+static inline __m512 add_eight(const __m512 v[chains]) {
+    return _mm512_add_ps(add_four(v), add_four(v + sums));
+}
+
+static __m512 mean_of(size_t n, const float* x) {
+    __m512 sum[chains] = {all(0), all(0), all(0), all(0), all(0), all(0), all(0), all(0)};
     size_t i = 0;
-    for (; i + block <= n; i += block)
-        UNROLLED_FOR (size_t v = 0; v < sums; v++)
+    for (; i + chains * lanes <= n; i += chains * lanes)
+        UNROLLED_FOR (size_t v = 0; v < chains; v++)
             sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(x + i + v * lanes));
     for (; i < n; i += lanes)
         sum[0] = _mm512_add_ps(sum[0], _mm512_maskz_loadu_ps(first(n - i), x + i));
-    return sum_of(add_four(sum)) / (float)n;
+    return all(sum_of(add_eight(sum)) / (float)n);
 }
 
 static float variance_of(size_t n, const float* x, __m512 mean) {
-    __m512 sum[sums] = {all(0), all(0), all(0), all(0)};
+    __m512 sum[chains] = {all(0), all(0), all(0), all(0), all(0), all(0), all(0), all(0)};
     size_t i = 0;
-    for (; i + block <= n; i += block)
-        UNROLLED_FOR (size_t v = 0; v < sums; v++) {
+    for (; i + chains * lanes <= n; i += chains * lanes)
+        UNROLLED_FOR (size_t v = 0; v < chains; v++) {
             const __m512 d = _mm512_sub_ps(_mm512_loadu_ps(x + i + v * lanes), mean);
             sum[v] = _mm512_fmadd_ps(d, d, sum[v]);
         }
@@ -65,26 +70,27 @@ static float variance_of(size_t n, const float* x, __m512 mean) {
         const __m512 d = _mm512_maskz_sub_ps(mask, _mm512_maskz_loadu_ps(mask, x + i), mean);
         sum[0] = _mm512_fmadd_ps(d, d, sum[0]);
     }
-    return sum_of(add_four(sum)) / (float)n;
-}
-
-static inline __m512 normal(__m512 x, __m512 mean, __m512 scale, __m512 weight, __m512 bias) {
-    return _mm512_fmadd_ps(_mm512_mul_ps(_mm512_sub_ps(x, mean), scale), weight, bias);
+    return sum_of(add_eight(sum)) / (float)n;
 }
 
 static void layer_norm(size_t n, const float* x, const float* weight, const float* bias, float* y) {
-    const __m512 mean = all(mean_of(n, x));
+    const __m512 mean = mean_of(n, x);
     const __m512 scale = all(1.0f / sqrtf(variance_of(n, x, mean) + npuenc_layer_norm_epsilon));
+    /* (x - mean) scale, in one operation. */
+    const __m512 shift = _mm512_fnmadd_ps(mean, scale, all(0));
     size_t i = 0;
-    for (; i + lanes <= n; i += lanes)
-        _mm512_storeu_ps(y + i, normal(_mm512_loadu_ps(x + i), mean, scale,
-                                       _mm512_loadu_ps(weight + i), _mm512_loadu_ps(bias + i)));
-    if (i < n) {
+    for (; i + block <= n; i += block)
+        UNROLLED_FOR (size_t at = i; at < i + block; at += lanes) {
+            const __m512 z = _mm512_fmadd_ps(_mm512_loadu_ps(x + at), scale, shift);
+            _mm512_storeu_ps(y + at, _mm512_fmadd_ps(z, _mm512_loadu_ps(weight + at),
+                                                     _mm512_loadu_ps(bias + at)));
+        }
+    for (; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
-        const __m512 w = _mm512_maskz_loadu_ps(mask, weight + i);
-        const __m512 b = _mm512_maskz_loadu_ps(mask, bias + i);
+        const __m512 z = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, x + i), scale, shift);
         _mm512_mask_storeu_ps(y + i, mask,
-                              normal(_mm512_maskz_loadu_ps(mask, x + i), mean, scale, w, b));
+                              _mm512_fmadd_ps(z, _mm512_maskz_loadu_ps(mask, weight + i),
+                                              _mm512_maskz_loadu_ps(mask, bias + i)));
     }
 }
 

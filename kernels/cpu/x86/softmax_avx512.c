@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Softmax by blocks for AVX-512.
+ * Softmax by blocks for AVX-512. That of bf16 stays AVX2's: without instructions for it, bf16 is
+ * multiplied as f32, and so are the probabilities.
  */
 #include <immintrin.h>
 

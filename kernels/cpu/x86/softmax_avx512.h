@@ -180,14 +180,15 @@ static ALWAYS_INLINE void soften_kind(const npuenc_scores* block, int kind, int 
         }
         take_greatest(block, maker, row, greatest, &rows);
     }
-    for (size_t row = 0; row < block->rows; row += together) {
-        const size_t n = block->rows - row;
-        __m512 total[together] = {all(0), all(0), all(0), all(0)};
-        for (size_t i = 0; i < together && i < n; i++)
-            total[i] = maker.soften_row(block, kind, whole, row + i, rows.base[row + i],
-                                        rows.multiplier[row + i]);
-        _mm_mask_storeu_ps(block->total + row, first_of_four(n), sums_of_four(total));
-    }
+    __m512 total[npuenc_most_queries];
+    for (size_t row = 0; row < block->rows; row++)
+        total[row] =
+            maker.soften_row(block, kind, whole, row, rows.base[row], rows.multiplier[row]);
+    for (size_t row = block->rows; row % together; row++)
+        total[row] = all(0);
+    for (size_t row = 0; row < block->rows; row += together)
+        _mm_mask_storeu_ps(block->total + row, first_of_four(block->rows - row),
+                           sums_of_four(total + row));
 }
 
 static ALWAYS_INLINE int is_whole(const npuenc_scores* block) {
