@@ -180,10 +180,11 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
         results.bare.push_back(std::move(bare));
         return results.encodes.back().measured.cost;
     };
+    // Base has six; where a model is encoded too, what a layer costs is all that is asked here.
+    const size_t most_layers = model_path.empty() ? 6 : 2;
     for (const Precision& precision : precisions) {
-        constexpr size_t all_layers = 6;
         npuenc_stats costs[2];
-        for (const size_t n_layer : {size_t{1}, all_layers}) {
+        for (const size_t n_layer : {size_t{1}, most_layers}) {
             const std::string what = format("base's shape, %s, %s",
                                             count_text(n_layer, "layer").c_str(), precision.name);
             progress.begin(what);
@@ -191,7 +192,7 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
                 measure(Model(context, random_base_model(n_layer), precision.precision), what);
         }
         const auto of_a_layer = [&](uint64_t npuenc_stats::*count) {
-            return (costs[1].*count - costs[0].*count) / (all_layers - 1);
+            return (costs[1].*count - costs[0].*count) / (most_layers - 1);
         };
         results.layers.push_back({precision.name,
                                   of_a_layer(&npuenc_stats::n_submissions),
