@@ -9,7 +9,7 @@ func Version() (major, minor, patch int) {
 	return int(version >> 16), int(version >> 8 & 0xff), int(version & 0xff)
 }
 
-// VersionString is the same as text, "0.9.0".
+// VersionString is the same as text, "1.0.0".
 func VersionString() string {
 	return static(raw.Npuenc_version_string())
 }

@@ -19303,8 +19303,8 @@ SWIGINTERN int SWIG_mod_exec(PyObject *m) {
   SWIG_InstallConstants(d,swig_const_table);
   
   
-  SWIG_Python_SetConstant(d, d == md ? public_interface : NULL, "NPUENC_VERSION_MAJOR",SWIG_From_int((int)(0)));
-  SWIG_Python_SetConstant(d, d == md ? public_interface : NULL, "NPUENC_VERSION_MINOR",SWIG_From_int((int)(9)));
+  SWIG_Python_SetConstant(d, d == md ? public_interface : NULL, "NPUENC_VERSION_MAJOR",SWIG_From_int((int)(1)));
+  SWIG_Python_SetConstant(d, d == md ? public_interface : NULL, "NPUENC_VERSION_MINOR",SWIG_From_int((int)(0)));
   SWIG_Python_SetConstant(d, d == md ? public_interface : NULL, "NPUENC_VERSION_PATCH",SWIG_From_int((int)(0)));
   SWIG_Python_SetConstant(d, d == md ? public_interface : NULL, "NPUENC_OK",SWIG_From_int((int)(NPUENC_OK)));
   SWIG_Python_SetConstant(d, d == md ? public_interface : NULL, "NPUENC_E_INTERNAL",SWIG_From_int((int)(NPUENC_E_INTERNAL)));

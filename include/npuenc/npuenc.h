@@ -15,7 +15,7 @@
  *             Input: a newer caller may talk to an older library as long as the bytes that the
  *             library does not know are zero (else E_TOO_NEW). Output: all struct_size bytes are
  *             written, those that the library does not know with zeros; what they held before
- *             does not matter. A struct smaller than in version 0.9 is E_INVALID.
+ *             does not matter. A struct smaller than in version 1.0 is E_INVALID.
  *   Buffers   Belong to the caller, are flat, and come with their size in bytes, which is checked
  *             before anything is touched; too small is E_BUFFER, NULL E_INVALID. A buffer that the
  *             shape leaves empty may be NULL with size 0. Of rows that lie further apart than they
@@ -60,7 +60,8 @@
  * Enumerators only name the values: parameters and fields are int32_t or uint32_t, so that a value
  * from another version is data in every language.
  *
- * Version 0.9 promises no stability yet: its soname is libnpuenc.so.0, its symbol node NPUENC_0.9.
+ * A program that was built with version 1.0 or later runs with every later version of the same
+ * soname, libnpuenc.so.1. The symbols of 1.0 have the node NPUENC_1.0.
  */
 #ifndef NPUENC_NPUENC_H
 #define NPUENC_NPUENC_H
@@ -74,8 +75,8 @@
 #define NPUENC_API __attribute__((visibility("default")))
 #endif
 
-#define NPUENC_VERSION_MAJOR 0
-#define NPUENC_VERSION_MINOR 9
+#define NPUENC_VERSION_MAJOR 1
+#define NPUENC_VERSION_MINOR 0
 #define NPUENC_VERSION_PATCH 0
 
 #ifdef __cplusplus
@@ -408,7 +409,7 @@ typedef struct npuenc_op_info {
 /* The version of the library in use: major << 16 | minor << 8 | patch. Never fails. */
 NPUENC_API uint32_t npuenc_version(void);
 
-/* The same as text, "0.9.0": static storage. Never fails. */
+/* The same as text, "1.0.0": static storage. Never fails. */
 NPUENC_API const char* npuenc_version_string(void);
 
 /* A status as text, "a buffer is too small": static storage, never NULL, whatever the value. */

@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-#define NPUENC_DL_LIBRARY "libnpuenc.so.0"
+#define NPUENC_DL_LIBRARY "libnpuenc.so.1"
 
 typedef struct npuenc_dl {
     void* library;   /* of dlopen; NULL: not loaded, as are all functions then */

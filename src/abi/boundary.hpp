@@ -56,11 +56,11 @@ void require_not_null(Pointer* pointer, const char* name) {
 
 inline void check_struct_size(uint32_t size, size_t least, const char* name) {
     if (size < least)
-        fail(NPUENC_E_INVALID, "%s.struct_size is %u, less than the %zu of version 0.9", name, size,
+        fail(NPUENC_E_INVALID, "%s.struct_size is %u, less than the %zu of version 1.0", name, size,
              least);
 }
 
-// A caller's input struct as this version's. Every struct of version 0.9 still has its first size.
+// A caller's input struct as this version's. Every struct of version 1.0 still has its first size.
 template <typename Struct>
 Struct read_struct(const Struct* in, const char* name) {
     require_not_null(in, name);

@@ -34,8 +34,8 @@ static void it_loads_in_every_way(void** state) {
 static void symbols_have_their_version(void** state) {
     (void)state;
     void* library = open_library(path, RTLD_NOW | RTLD_LOCAL);
-    assert_non_null(dlvsym(library, "npuenc_version", "NPUENC_0.9"));
-    assert_ptr_equal(dlvsym(library, "npuenc_open", "NPUENC_0.9"), dlsym(library, "npuenc_open"));
+    assert_non_null(dlvsym(library, "npuenc_version", "NPUENC_1.0"));
+    assert_ptr_equal(dlvsym(library, "npuenc_open", "NPUENC_1.0"), dlsym(library, "npuenc_open"));
     assert_null(dlvsym(library, "npuenc_version", "NPUENC_0.1"));
     assert_null(dlsym(library, "npuenc_no_such_function"));
     dlclose(library);

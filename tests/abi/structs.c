@@ -8,7 +8,7 @@
 #include "support.h"
 #include "whisper.h"
 
-/* The sizes of version 0.9 where pointers have 64 bits. Only a later version may add to them. */
+/* The sizes of version 1.0 where pointers have 64 bits. Only a later version may add to them. */
 #if UINTPTR_MAX == UINT64_MAX
 #define SIZE_IS(type, size) _Static_assert(sizeof(type) == (size), #type)
 SIZE_IS(npuenc_open_options, 40);
@@ -159,7 +159,7 @@ static void check_input(const struct input* input) {
     const uint32_t size = input->size;
     expect_ok(use_with_size(input, size, 0));
 
-    /* An older version than 0.9 was never published. */
+    /* An older version than 1.0 was never published. */
     const uint32_t smaller[] = {0, 1, 3, 4, size / 2, size - 4, size - 1};
     for (size_t i = 0; i < COUNT(smaller); i++)
         expect_invalid(use_with_size(input, smaller[i], 0));

@@ -11,7 +11,7 @@ namespace NpuEnc
         /// <summary>The version of the library in use: major &lt;&lt; 16 | minor &lt;&lt; 8 | patch.</summary>
         public static int VersionNumber => (int)npuenc.npuenc_version();
 
-        /// <summary>The same as text, "0.9.0".</summary>
+        /// <summary>The same as text, "1.0.0".</summary>
         public static string Version => Utf8.Decode(npuenc.npuenc_version_string());
 
         /// <summary>A status in words, "a buffer is too small".</summary>

@@ -160,8 +160,8 @@ internal static class npuenc {
     npuencPINVOKE.npuenc_run_free(run);
   }
 
-  public const int NPUENC_VERSION_MAJOR = 0;
-  public const int NPUENC_VERSION_MINOR = 9;
+  public const int NPUENC_VERSION_MAJOR = 1;
+  public const int NPUENC_VERSION_MINOR = 0;
   public const int NPUENC_VERSION_PATCH = 0;
   public const uint NPUENC_MATMUL_B_TRANSPOSED = 1u;
   public const uint NPUENC_MATMUL_B_SHARED = 2u;

@@ -24,7 +24,7 @@ from .run import Run
 from .values import DeviceType, LogLevel, Precision, Status
 from .weight import Weight
 
-__version__ = "0.9.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "BadModelError", "BufferSizeError", "BusyError", "CanceledError", "Context", "ContextInfo",

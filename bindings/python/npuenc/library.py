@@ -13,7 +13,7 @@ def version() -> int:
 
 
 def version_string() -> str:
-    """The same as text, "0.9.0"."""
+    """The same as text, "1.0.0"."""
     text: str = _raw.npuenc_version_string()
     return text
 

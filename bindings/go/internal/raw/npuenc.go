@@ -382,8 +382,8 @@ func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	return swig_r
 }
 
-const NPUENC_VERSION_MAJOR int = 0
-const NPUENC_VERSION_MINOR int = 9
+const NPUENC_VERSION_MAJOR int = 1
+const NPUENC_VERSION_MINOR int = 0
 const NPUENC_VERSION_PATCH int = 0
 const NPUENC_MATMUL_B_TRANSPOSED uint = 1
 const NPUENC_MATMUL_B_SHARED uint = 2

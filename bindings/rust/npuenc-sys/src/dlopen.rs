@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use crate::raw::Functions;
 use crate::LoadError;
 
-/// The soname of version 0.9.
-const LIBRARY: &[u8] = b"libnpuenc.so.0\0";
+/// The soname of version 1.0.
+const LIBRARY: &[u8] = b"libnpuenc.so.1\0";
 
 macro_rules! functions {
     ($(fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $result:ty)?;)*) => {
@@ -81,7 +81,7 @@ extern "C" {
 }
 const RTLD_NOW: c_int = 2;
 
-/// Loads libnpuenc.so.0 and finds all of its functions, unless that has been done.
+/// Loads libnpuenc.so.1 and finds all of its functions, unless that has been done.
 ///
 /// The dynamic linker looks for it where it always does: `LD_LIBRARY_PATH`, the program's runpath,
 /// the system's directories. The library stays loaded until the process ends.
@@ -122,7 +122,7 @@ fn load_now() -> Result<(), LoadError> {
         Err(name) => {
             // SAFETY: nothing of it is in use.
             unsafe { dlclose(library) };
-            Err(LoadError(format!("libnpuenc.so.0 has no function {name}")))
+            Err(LoadError(format!("libnpuenc.so.1 has no function {name}")))
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::marker::{PhantomData, PhantomPinned};
 use std::os::raw::{c_char, c_void};
 
-pub const NPUENC_VERSION_MAJOR: i32 = 0;
-pub const NPUENC_VERSION_MINOR: i32 = 9;
+pub const NPUENC_VERSION_MAJOR: i32 = 1;
+pub const NPUENC_VERSION_MINOR: i32 = 0;
 pub const NPUENC_VERSION_PATCH: i32 = 0;
 pub const NPUENC_MATMUL_B_TRANSPOSED: u32 = 1;
 pub const NPUENC_MATMUL_B_SHARED: u32 = 2;

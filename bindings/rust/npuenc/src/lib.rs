@@ -45,7 +45,7 @@ pub fn version() -> Result<(u32, u32, u32)> {
     Ok((version >> 16, version >> 8 & 0xff, version & 0xff))
 }
 
-/// The same as text, "0.9.0".
+/// The same as text, "1.0.0".
 ///
 /// # Errors
 ///

@@ -40,11 +40,11 @@ fn a_missing_library_or_function_is_an_error() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("load");
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
-    let library = directory.join("libnpuenc.so.0");
+    let library = directory.join("libnpuenc.so.1");
 
     let report = report_with(&directory);
     assert!(report.contains("error NotFound: "), "{report}");
-    assert!(report.contains("libnpuenc.so.0"), "{report}");
+    assert!(report.contains("libnpuenc.so.1"), "{report}");
 
     fs::write(&library, "not a library").unwrap();
     let report = report_with(&directory);
@@ -63,6 +63,6 @@ fn a_missing_library_or_function_is_an_error() {
         .unwrap();
     assert!(status.success());
     let report = report_with(&directory);
-    let expected = "error NotFound: libnpuenc.so.0 has no function npuenc_version_string";
+    let expected = "error NotFound: libnpuenc.so.1 has no function npuenc_version_string";
     assert!(report.contains(expected), "{report}");
 }

@@ -15,7 +15,7 @@
  *             Input: a newer caller may talk to an older library as long as the bytes that the
  *             library does not know are zero (else E_TOO_NEW). Output: all struct_size bytes are
  *             written, those that the library does not know with zeros; what they held before
- *             does not matter. A struct smaller than in version 0.9 is E_INVALID.
+ *             does not matter. A struct smaller than in version 1.0 is E_INVALID.
  *   Buffers   Belong to the caller, are flat, and come with their size in bytes, which is checked
  *             before anything is touched; too small is E_BUFFER, NULL E_INVALID. A buffer that the
  *             shape leaves empty may be NULL with size 0. Of rows that lie further apart than they
@@ -39,9 +39,9 @@
  *   Silence   npuenc never prints, aborts, changes signal handlers, or reads the environment, but
  *             for these variables, which programs with raised privileges ignore:
  *               NPUENC_ISA   the highest instruction set for the CPU: reference, avx2, avxvnni,
- *                            avx512, avx512vnni, avx512bf16 (with BF16 and VBMI).
- *                            npuenc_open fails with E_UNSUPPORTED for one that the CPU lacks and
- *                            E_INVALID for another word.
+ *                            avx512, avx512vnni, avx512bf16 (with BF16 and VBMI), amx (with
+ *                            tiles of int8 and bf16). npuenc_open fails with E_UNSUPPORTED for one
+ *                            that the CPU or the system lacks and E_INVALID for another word.
  *               NPUENC_MODULE_PATH   the directory of npuenc-xrt.so, through which NPUs are driven,
  *                            instead of the installed npuenc/ beside libnpuenc.
  *               NPUENC_OVERLAY_PATH  directories divided by colons that are searched for overlays,
@@ -49,11 +49,19 @@
  *                            made with AMD's tools are taken if their manifests say the same.
  *             Where there is an NPU to be driven, XRT is loaded, which reads its own variables and
  *             xrt.ini; with XCL_EMULATION_MODE among them no NPU is usable.
+ *   AMX       Where a CPU has it, calls that open or list devices ask Linux for its tiles. Linux
+ *             gives them to the whole process and what it forks, for good: sigaltstack() then
+ *             refuses a stack that a signal's frame with tiles does not fit on, less than
+ *             getauxval(AT_MINSIGSTKSZ) bytes or about 11 KiB. Where a thread has such a stack
+ *             already, or the system refuses for another reason, AMX is not used. Nor is it, and
+ *             nothing is asked for, if NPUENC_ISA names a lower instruction set. No tiles are in
+ *             use when a call returns; as calling conventions have it, a caller's are lost.
  *
  * Enumerators only name the values: parameters and fields are int32_t or uint32_t, so that a value
  * from another version is data in every language.
  *
- * Version 0.9 promises no stability yet: its soname is libnpuenc.so.0, its symbol node NPUENC_0.9.
+ * A program that was built with version 1.0 or later runs with every later version of the same
+ * soname, libnpuenc.so.1. The symbols of 1.0 have the node NPUENC_1.0.
  */
 #ifndef NPUENC_NPUENC_H
 #define NPUENC_NPUENC_H
@@ -67,8 +75,8 @@
 #define NPUENC_API __attribute__((visibility("default")))
 #endif
 
-#define NPUENC_VERSION_MAJOR 0
-#define NPUENC_VERSION_MINOR 9
+#define NPUENC_VERSION_MAJOR 1
+#define NPUENC_VERSION_MINOR 0
 #define NPUENC_VERSION_PATCH 0
 
 #ifdef __cplusplus
@@ -286,14 +294,15 @@ typedef struct npuenc_attention_desc {
 /* Precision AUTO is BF16 when any products run on an NPU. Else it is a table, made from
  * measurements, of the context's isa and the model's n_state:
  *
- *   isa           n_state                  AUTO
- *   avx512bf16    384 (tiny), 512 (base)   BF16
- *   all others, and all other n_state      F32
+ *   isa                n_state                  AUTO
+ *   avx512bf16, amx    384 (tiny), 512 (base)   BF16
+ *   all others, and all other n_state           F32
  *
- * Without AVX512_BF16, bf16 is no faster than f32; wider models have not been measured. INT8 is
- * never chosen unasked, as single frames can be further off in it than in BF16. What was chosen is
- * in npuenc_model_info. A later version may choose otherwise: who needs the same states from it
- * names the precision.
+ * Without AVX512_BF16, bf16 is no faster than f32; wider models have not been measured. Where isa
+ * is avx512bf16 on an Intel CPU, AMX not being used, bf16 is slower than f32. INT8 is never chosen
+ * unasked, as single frames can be further off in it than in BF16. What was chosen is in
+ * npuenc_model_info. A later version may choose otherwise: who needs the same states from it names
+ * the precision.
  *
  * Which device runs a family of operators: CPU is allowed on any context; NPU on an NPU's only, and
  * for products only (else E_UNSUPPORTED). AUTO on an NPU's context is the NPU for products with
@@ -304,9 +313,10 @@ typedef struct npuenc_model_options {
     int32_t precision;          /* AUTO, F32, BF16 or INT8: npuenc_precision of all products. What
                                    the states depend on most is one step wider, BF16 with INT8, F32
                                    with BF16: the convolutions, the first layer's attention with its
-                                   projections and, with INT8, its MLP. An NPU has no F32: asked for
-                                   it is E_UNSUPPORTED, and with BF16 the projections are BF16X2
-                                   there, the convolutions and attention BF16 */
+                                   projections and, with INT8, its MLP. A CPU with AMX takes BF16X2
+                                   for that F32, and for the convolutions with INT8. An NPU has no
+                                   F32: asked for it is E_UNSUPPORTED, and with BF16 the projections
+                                   are BF16X2 there, the convolutions and attention BF16 */
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */
@@ -399,7 +409,7 @@ typedef struct npuenc_op_info {
 /* The version of the library in use: major << 16 | minor << 8 | patch. Never fails. */
 NPUENC_API uint32_t npuenc_version(void);
 
-/* The same as text, "0.9.0": static storage. Never fails. */
+/* The same as text, "1.0.0": static storage. Never fails. */
 NPUENC_API const char* npuenc_version_string(void);
 
 /* A status as text, "a buffer is too small": static storage, never NULL, whatever the value. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program of the time of npuenc 0.9, compiled with that version's header, beside it, and run with
+ * A program of the time of npuenc 1.0, compiled with that version's header, beside it, and run with
  * the library of now: every function and every struct, used as that header says. It is not changed
  * when the library is.
  */
