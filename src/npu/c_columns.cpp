@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "aligned_buffer.hpp"
+#include "kernels/cpu/kernels.h"
 #include "npu/gemm_packing.hpp"
 
 #if defined(__x86_64__)
@@ -94,7 +95,11 @@ const CColumns& best_c_columns() {
 #if defined(__x86_64__)
     static constexpr CColumns avx2 = {unpack_s32_avx2, unpack_s16_avx2, portable_c_columns.s8,
                                       unpack_f32_avx2};
-    static const bool has_avx2 = __builtin_cpu_supports("avx2");
+    // Compilers' own way of asking brings an initialiser into the library.
+    static const bool has_avx2 = [] {
+        npuenc_kernels kernels;
+        return npuenc_kernels_init(&kernels, "avx2") == NPUENC_KERNELS_OK;
+    }();
     if (has_avx2)
         return avx2;
 #endif
