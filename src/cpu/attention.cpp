@@ -20,6 +20,9 @@ namespace {
 // probabilities are bytes, to the scale of the block's greatest, a smaller block is a finer one.
 constexpr size_t block_keys = 256;
 constexpr size_t block_keys_int8 = 128;
+// Between rows of scores, so that those of a tile of AMX do not fall on the same few sets of the
+// cache.
+constexpr size_t scores_gap = cache_line / sizeof(float);
 // Queries that meet a block of keys together: at least so many, whole tiles, and never more than
 // there is room for.
 constexpr size_t least_together = 12, most_together = 32;
@@ -41,6 +44,7 @@ class Call {
                        : shape.precision == NPUENC_PRECISION_F32 ? kernels.gemm_f32
                                                                  : kernels.gemm_bf16),
           block_keys_(int8_results_ ? block_keys_int8 : block_keys),
+          ld_scores_(block_keys_ + (is_amx(score_gemm_) ? scores_gap : 0)),
           together_(std::max<size_t>(least_together, score_gemm_.mr)), of_task_(4 * together_),
           lda_(row_stride(score_gemm_, score_depth_)), ldp_(row_stride(result_gemm_, block_keys_)),
           ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))), visible_(shape),
@@ -133,6 +137,7 @@ class Call {
     const bool int8_results_; // probabilities and values in int8 too
     const npuenc_gemm& result_gemm_;
     const size_t block_keys_;
+    const size_t ld_scores_;          // elements
     const size_t together_, of_task_; // queries
     const size_t lda_, ldp_;  // bytes from one packed query to the next, and of probabilities
     const size_t ld_results_; // elements
@@ -311,14 +316,14 @@ void Call::begin(Queries& queries, size_t head, size_t first, size_t rows, const
 // Of what place() places.
 size_t Call::queries_bytes() const {
     const size_t results = size_product(2 * ld_results_, sizeof(float));
-    return size_product(together_, lda_ + block_keys_ * sizeof(float) + ldp_ + results);
+    return size_product(together_, lda_ + ld_scores_ * sizeof(float) + ldp_ + results);
 }
 
 // All in one piece, so that nothing competes for the same sets of the L1 cache.
 void Call::place(Queries& queries, char* at) const {
     queries.packed = at;
     queries.scores = at += together_ * lda_;
-    queries.p = at += together_ * block_keys_ * sizeof(float);
+    queries.p = at += together_ * ld_scores_ * sizeof(float);
     queries.part = reinterpret_cast<float*>(at += together_ * ldp_);
     queries.results = queries.part + together_ * ld_results_;
 }
@@ -350,7 +355,7 @@ void Call::score(Queries& queries, const Keys& keys) const {
     npuenc_tile tile{};
     tile.k = score_depth_;
     tile.lda = lda_;
-    tile.ldc = block_keys_;
+    tile.ldc = ld_scores_;
     const size_t start = groups_bytes(score_gemm_, score_depth_);
     for (size_t key = 0; key < keys.count; key += score_gemm_.nr) {
         const char* panel = keys.packed + (keys.first + key) / score_gemm_.nr * k_stride_;
@@ -360,7 +365,7 @@ void Call::score(Queries& queries, const Keys& keys) const {
         for (size_t row = 0; row < queries.rows; row += score_gemm_.mr) {
             tile.rows = std::min<size_t>(score_gemm_.mr, queries.rows - row);
             tile.a = queries.packed + row * lda_;
-            tile.c = static_cast<float*>(queries.scores) + row * block_keys_ + key;
+            tile.c = static_cast<float*>(queries.scores) + row * ld_scores_ + key;
             score_gemm_.tile(&tile);
         }
     }
@@ -380,9 +385,9 @@ void Call::soften(Queries& queries, const Keys& keys) const {
             n_keys[i] = static_cast<uint32_t>(std::min(seen, keys.count));
         }
         block.keys = round_up(keys.count, result_gemm_.k_group);
-        block.scores = static_cast<float*>(queries.scores) + row * block_keys_;
+        block.scores = static_cast<float*>(queries.scores) + row * ld_scores_;
         block.integers = shape_.precision == NPUENC_PRECISION_INT8;
-        block.ld = block_keys_;
+        block.ld = ld_scores_;
         block.n_keys = n_keys;
         block.row_scale = queries.row_scale + row;
         if (shape_.mask == NPUENC_MASK_ADD_F32) {
