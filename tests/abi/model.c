@@ -386,13 +386,20 @@ static void families_run_where_they_are_put(void** state) {
     }
 }
 
-/* What is wider than bf16. */
-static int32_t wider_than_bf16(npuenc_ctx* with) {
+/* What is a step wider. */
+static int32_t wider(npuenc_ctx* with, int32_t precision) {
     npuenc_ctx_info info = {.struct_size = sizeof info};
     expect_ok(npuenc_ctx_get_info(with, &info));
-    const bool has_amx = info.device_type == NPUENC_DEVICE_CPU && strcmp(info.isa, "amx") == 0;
-    return has_amx || info.device_type == NPUENC_DEVICE_NPU ? NPUENC_PRECISION_BF16X2
-                                                            : NPUENC_PRECISION_F32;
+    const bool is_npu = info.device_type == NPUENC_DEVICE_NPU;
+    const bool has_amx = !is_npu && strcmp(info.isa, "amx") == 0;
+    switch (precision) {
+    case NPUENC_PRECISION_INT8:
+        return has_amx ? NPUENC_PRECISION_BF16X2 : NPUENC_PRECISION_BF16;
+    case NPUENC_PRECISION_BF16:
+        return has_amx || is_npu ? NPUENC_PRECISION_BF16X2 : NPUENC_PRECISION_F32;
+    default:
+        return NPUENC_PRECISION_F32;
+    }
 }
 
 static void every_precision_is_had(void** state) {
@@ -408,10 +415,7 @@ static void every_precision_is_had(void** state) {
         }
         const npuenc_model_info info = info_of(model);
         assert_int_equal(info.precision, precision);
-        assert_int_equal(info.wide_precision,
-                         precision == NPUENC_PRECISION_INT8   ? NPUENC_PRECISION_BF16
-                         : precision == NPUENC_PRECISION_BF16 ? wider_than_bf16(ctx)
-                                                              : NPUENC_PRECISION_F32);
+        assert_int_equal(info.wide_precision, wider(ctx, precision));
         npuenc_model_free(model);
     }
 }
@@ -444,7 +448,7 @@ static void automatic_precision_follows_the_table(void** state) {
             const npuenc_model_info info = info_of(model);
             assert_int_equal(info.precision, auto_of(isas[j], widths[i]));
             assert_int_equal(info.wide_precision, info.precision == NPUENC_PRECISION_BF16
-                                                      ? wider_than_bf16(with)
+                                                      ? wider(with, NPUENC_PRECISION_BF16)
                                                       : NPUENC_PRECISION_F32);
             npuenc_model_free(model);
             npuenc_close(with);

@@ -11,26 +11,16 @@
 namespace npuenc {
 namespace {
 
-// As the header says.
-bool convolutions_are_wider(const npuenc_model_info& info, const std::string& isa) {
-    return info.precision == NPUENC_PRECISION_INT8 && info.conv_device == NPUENC_DEVICE_CPU &&
-           isa == "amx";
-}
-
-std::string precision_text(const npuenc_model_info& info, const std::string& isa) {
+std::string precision_text(const npuenc_model_info& info) {
     if (info.wide_precision == info.precision)
         return precision_name(info.precision);
     const char* where = "the convolutions and the first layer's attention";
     if (info.linear_device == NPUENC_DEVICE_NPU && info.wide_precision == NPUENC_PRECISION_BF16X2)
         where = "the first layer's projections";
     else if (info.precision == NPUENC_PRECISION_INT8)
-        where = convolutions_are_wider(info, isa) ? "the first layer"
-                                                  : "the convolutions and the first layer";
-    std::string text = format("%s; %s in %s", precision_name(info.precision),
-                              precision_name(info.wide_precision), where);
-    if (convolutions_are_wider(info, isa))
-        text += ", bf16x2 in the convolutions";
-    return text;
+        where = "the convolutions and the first layer";
+    return format("%s; %s in %s", precision_name(info.precision),
+                  precision_name(info.wide_precision), where);
 }
 
 void print_text(const std::string& path, const npuenc_model_info& info, const Context& context) {
@@ -47,7 +37,7 @@ void print_text(const std::string& path, const npuenc_model_info& info, const Co
     if (info.n_vocab)
         print_line(stdout, "vocabulary", format("%u tokens", info.n_vocab));
     print_line(stdout, "memory", format("%s of weights", bytes_text(info.weight_bytes).c_str()));
-    print_line(stdout, "precision", precision_text(info, context.info().isa));
+    print_line(stdout, "precision", precision_text(info));
     print_line(stdout, "device", device_text(context));
     print_line(stdout, "runs on",
                format("linear %s, attention %s, convolution %s, elementwise %s",

@@ -90,14 +90,15 @@ void families_are_placed_as_asked_and_products_on_the_npu_by_default(void**) {
     }
 }
 
-void a_cpu_with_amx_takes_bf16x2_for_f32_beside_bf16(void**) {
+void a_cpu_with_amx_takes_bf16x2_for_what_is_wide(void**) {
     npuenc_kernels kernels;
     if (npuenc_kernels_init(&kernels, "amx") != NPUENC_KERNELS_OK)
         skip();
     CpuDevice device(1, "amx");
     const struct {
         npuenc_precision precision, wide, conv, first_attention;
-    } plans[] = {{f32, f32, f32, f32}, {bf16, bf16x2, bf16x2, bf16x2}, {int8, bf16, bf16x2, bf16}};
+    } plans[] = {
+        {f32, f32, f32, f32}, {bf16, bf16x2, bf16x2, bf16x2}, {int8, bf16x2, bf16x2, bf16x2}};
     for (const auto& each : plans) {
         const Plan plan = make_plan({.precision = each.precision}, dims, device);
         assert_int_equal(plan.precision, each.precision);
@@ -300,7 +301,7 @@ void guarded(void** state) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(guarded<a_cpu_with_amx_takes_bf16x2_for_f32_beside_bf16>),
+        cmocka_unit_test(guarded<a_cpu_with_amx_takes_bf16x2_for_what_is_wide>),
         cmocka_unit_test(guarded<families_are_placed_as_asked_and_products_on_the_npu_by_default>),
         cmocka_unit_test(guarded<what_the_array_lacks_is_refused_in_words>),
         cmocka_unit_test(guarded<a_context_on_the_cpu_has_no_npu>),
