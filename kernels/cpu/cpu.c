@@ -20,6 +20,7 @@ static int has_reference(void) {
 static void init_reference(npuenc_kernels* kernels) {
     npuenc_gemm_f32_init_reference(&kernels->gemm_f32);
     npuenc_gemm_bf16_init_reference(&kernels->gemm_bf16);
+    npuenc_gemm_bf16x2_init_reference(&kernels->gemm_bf16x2);
     npuenc_gemm_s8_init_reference(&kernels->gemm_s8);
     npuenc_finish_sums_init_reference(&kernels->finish);
     npuenc_softmax_init_reference(&kernels->softmax);
@@ -144,6 +145,7 @@ static int has_amx(void) {
 
 static void init_amx(npuenc_kernels* kernels) {
     npuenc_gemm_bf16_init_amx(&kernels->gemm_bf16);
+    npuenc_gemm_bf16x2_init_amx(&kernels->gemm_bf16x2);
     npuenc_gemm_s8_init_amx(&kernels->gemm_s8);
 }
 #endif

@@ -10,6 +10,7 @@
 
 void npuenc_gemm_f32_init_reference(npuenc_gemm* family);
 void npuenc_gemm_bf16_init_reference(npuenc_gemm* family);
+void npuenc_gemm_bf16x2_init_reference(npuenc_gemm* family);
 void npuenc_gemm_s8_init_reference(npuenc_gemm* family);
 void npuenc_finish_sums_init_reference(npuenc_finish_sums* family);
 void npuenc_softmax_init_reference(npuenc_softmax* family);
@@ -41,6 +42,7 @@ void npuenc_finish_sums_init_avx512bf16(npuenc_finish_sums* family);
 void npuenc_softmax_init_avx512bf16(npuenc_softmax* family);
 
 void npuenc_gemm_bf16_init_amx(npuenc_gemm* family);
+void npuenc_gemm_bf16x2_init_amx(npuenc_gemm* family);
 void npuenc_gemm_s8_init_amx(npuenc_gemm* family);
 #endif
 

@@ -24,17 +24,21 @@
 extern "C" {
 #endif
 
-/* Products: c = a b for a tile of c, 1 <= rows <= mr and 1 <= cols <= nr. The three families have
- * one form; of a and b, and of c:
+/* Products: c = a b for a tile of c, 1 <= rows <= mr and 1 <= cols <= nr. The families have one
+ * form; of a and b, and of c:
  *   gemm_f32    f32, f32   the sum of an element is taken in the order of k
  *   gemm_bf16   bf16, f32  in an order that the instruction set determines; with native bf16
  *                          instructions denormals count as zero
+ *   gemm_bf16x2 f32, f32   the same of pairs of bf16: x = high + low, each to nearest, and the sum
+ *                          is of high high, high low and low high. Operands are finite, and round
+ *                          to finite bf16
  *   gemm_s8     s8, s32    exact, wrapping at 2^32
  *
  * Both operands are first brought into the form that the instruction set multiplies best:
  *   pack_a       one row of A, src[k]
  *   pack_b_rows  up to nr columns of B, which are rows of src, as weights are stored: src[col][k]
- *   pack_b_cols  the same from B itself: src[k][col]; ld counts elements
+ *   pack_b_cols  the same from B itself: src[k][col]; ld counts elements. NULL in gemm_bf16x2, whose
+ *                columns are weights or keys
  * A packed row holds ceil(k / k_group) groups of k_group * a_size bytes; in f32 and bf16, where
  * a_size is that of the type and k whole groups, it is the row itself. A panel holds as many
  * groups of nr * k_group * b_size bytes. Lacking k and columns are padded with what adds nothing.
@@ -178,7 +182,7 @@ typedef struct npuenc_convert {
 
 typedef struct npuenc_kernels {
     const char* isa; /* the highest one used */
-    npuenc_gemm gemm_f32, gemm_bf16, gemm_s8;
+    npuenc_gemm gemm_f32, gemm_bf16, gemm_bf16x2, gemm_s8;
     npuenc_finish_sums finish;
     npuenc_softmax softmax;
     npuenc_rows rows;

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "cpu/cpu_device.hpp"
+#include "device/split_row.hpp"
 #include "device/visible_keys.hpp"
 #include "error.hpp"
 
@@ -37,7 +38,7 @@ class Call {
     Call(const npuenc_kernels& kernels, const Attention& shape, const void* q, const void* k,
          const void* v, void* out)
         : kernels_(kernels), shape_(shape), score_gemm_(gemm_for(kernels, shape.precision)),
-          score_depth_(depth_of(shape.head_dim, shape.precision)), v_parts_(splits() ? 2 : 1),
+          v_parts_(splits() ? 2 : 1),
           int8_results_(shape.precision == NPUENC_PRECISION_INT8 && shape.type == NPUENC_BF16 &&
                         kernels.gemm_s8.unsigned_a),
           result_gemm_(int8_results_                             ? kernels.gemm_s8
@@ -46,11 +47,12 @@ class Call {
           block_keys_(int8_results_ ? block_keys_int8 : block_keys),
           ld_scores_(block_keys_ + (is_amx(score_gemm_) ? scores_gap : 0)),
           together_(std::max<size_t>(least_together, score_gemm_.mr)), of_task_(4 * together_),
-          lda_(row_stride(score_gemm_, score_depth_)), ldp_(row_stride(result_gemm_, block_keys_)),
+          lda_(row_stride(score_gemm_, shape_.head_dim)),
+          ldp_(row_stride(result_gemm_, block_keys_)),
           ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))), visible_(shape),
           q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
           v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
-          k_stride_(panel_stride(score_gemm_, score_depth_)),
+          k_stride_(panel_stride(score_gemm_, shape_.head_dim)),
           v_stride_(round_up(groups_bytes(result_gemm_, shape.kv_len), cache_line)),
           keys_bytes_(size_product(ceil_div(shape.kv_len, score_gemm_.nr), k_stride_)),
           values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr),
@@ -108,7 +110,6 @@ class Call {
         const size_t element = item * stride + position * ld + head * shape_.head_dim;
         return base + element * element_size(shape_.type);
     }
-    void split(const char* x, SplitSide side, const Scratch& scratch, uint16_t* parts) const;
     float quantise(size_t rows, const char* x, size_t ld, int8_t* out) const;
     size_t key_scale_at() const { return keys_bytes_ + values_bytes_; }
     size_t value_scales_at() const { return key_scale_at() + cache_line; }
@@ -132,7 +133,6 @@ class Call {
     const npuenc_kernels& kernels_;
     const Attention& shape_;
     const npuenc_gemm& score_gemm_;
-    const size_t score_depth_;
     const size_t v_parts_;    // of values: the low one, if any, and the high one
     const bool int8_results_; // probabilities and values in int8 too
     const npuenc_gemm& result_gemm_;
@@ -158,12 +158,8 @@ Scratch::Sizes Call::scratch_sizes() const {
         sizes.need<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
         sizes.need<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
     }
-    if (splits()) {
-        sizes.need<uint16_t>(Scratch::narrow, size_product(score_gemm_.nr, score_depth_));
-        sizes.need<float>(Scratch::row, head_dim);
-    }
     if (stages_values()) {
-        sizes.need<uint16_t>(Scratch::narrow, size_product(staged_positions, score_depth_));
+        sizes.need<uint16_t>(Scratch::narrow, size_product(v_parts_ * staged_positions, head_dim));
         sizes.need<float>(Scratch::staging, head_dim);
     }
     sizes.need<char>(Scratch::queries, queries_bytes());
@@ -179,30 +175,12 @@ float Call::quantise(size_t rows, const char* x, size_t ld, int8_t* out) const {
                                             reinterpret_cast<const float*>(x), ld, out);
 }
 
-// One row of a head.
-void Call::split(const char* x, SplitSide side, const Scratch& scratch, uint16_t* parts) const {
-    split_row(kernels_.convert, shape_.head_dim, reinterpret_cast<const float*>(x), side,
-              scratch.get<float>(Scratch::row), parts);
-}
-
 // Keys of a head have one scale, which becomes a part of those of the queries.
 void Call::pack_keys(size_t head, char* packed, const Scratch& scratch) const {
     const size_t item = head / shape_.n_head, nr = score_gemm_.nr, head_dim = shape_.head_dim;
     const size_t n = visible_.of_item(item);
     const char* keys = row(k_, shape_.stride_k, shape_.ldk, item, head % shape_.n_head, 0);
     size_t ld = shape_.ldk, size = element_size(shape_.type);
-    if (splits()) {
-        auto* parts = scratch.get<uint16_t>(Scratch::narrow);
-        for (size_t key = 0; key < n; key += nr) {
-            const size_t count = std::min(nr, n - key);
-            for (size_t i = 0; i < count; ++i)
-                split(keys + (key + i) * ld * size, SplitSide::weight, scratch,
-                      parts + i * score_depth_);
-            score_gemm_.pack_b_rows(count, score_depth_, parts, score_depth_,
-                                    packed + key / nr * k_stride_);
-        }
-        return;
-    }
     if (quantises()) {
         auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         *reinterpret_cast<float*>(packed + key_scale_at()) = quantise(n, keys, ld, narrow);
@@ -264,18 +242,21 @@ void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const 
     for (size_t position = 0; position < n; position += staged_positions) {
         const size_t count = std::min(staged_positions, n - position);
         for (size_t i = 0; i < count; ++i) {
-            uint16_t* const parts = narrow + i * score_depth_;
+            uint16_t* const low = narrow + i * head_dim;
+            uint16_t* const high = low + (v_parts_ - 1) * staged_positions * head_dim;
             if (splits()) {
-                split(at(position + i), SplitSide::weight, scratch, parts);
+                split(kernels_.convert, head_dim, reinterpret_cast<const float*>(at(position + i)),
+                      wide, high, low);
             } else {
                 kernels_.convert.s8_to_f32(
                     head_dim, reinterpret_cast<const int8_t*>(at(position + i)), 1.0f, wide);
-                kernels_.convert.f32_to_bf16(head_dim, wide, parts);
+                kernels_.convert.f32_to_bf16(head_dim, wide, high);
             }
         }
         for (size_t part = 0; part < v_parts_; ++part)
-            pack(part, position, count, reinterpret_cast<const char*>(narrow + part * head_dim),
-                 score_depth_, sizeof *narrow);
+            pack(part, position, count,
+                 reinterpret_cast<const char*>(narrow + part * staged_positions * head_dim),
+                 head_dim, sizeof *narrow);
     }
 }
 
@@ -341,22 +322,17 @@ void Call::pack_queries(Queries& queries, const char* head, const Scratch& scrat
                 *reinterpret_cast<const float*>(head + key_scale_at()) * quantise(1, q, 0, narrow);
             q = reinterpret_cast<const char*>(narrow);
         }
-        if (splits()) {
-            auto* parts = scratch.get<uint16_t>(Scratch::narrow);
-            split(q, SplitSide::x, scratch, parts);
-            q = reinterpret_cast<const char*>(parts);
-        }
-        score_gemm_.pack_a(score_depth_, q, queries.packed + i * lda_);
+        score_gemm_.pack_a(shape_.head_dim, q, queries.packed + i * lda_);
     }
 }
 
 // The scores of a block of keys: queries times keys.
 void Call::score(Queries& queries, const Keys& keys) const {
     npuenc_tile tile{};
-    tile.k = score_depth_;
+    tile.k = shape_.head_dim;
     tile.lda = lda_;
     tile.ldc = ld_scores_;
-    const size_t start = groups_bytes(score_gemm_, score_depth_);
+    const size_t start = groups_bytes(score_gemm_, shape_.head_dim);
     for (size_t key = 0; key < keys.count; key += score_gemm_.nr) {
         const char* panel = keys.packed + (keys.first + key) / score_gemm_.nr * k_stride_;
         tile.cols = std::min<size_t>(score_gemm_.nr, keys.count - key);

@@ -18,8 +18,8 @@ namespace npuenc {
 npuenc_kernels select_kernels(const char* isa);
 
 // Precision, beyond what the operators' definitions say:
-// - linear in bf16 rounds x to bf16; in bf16x2 it is one product of bf16 of three times the depth
-//   (device/split_row.hpp); in int8 it quantises each row of x, symmetrically by its own
+// - linear in bf16 rounds x to bf16; in bf16x2 it splits x and the weight into pairs of bf16; in
+// int8 it quantises each row of x, symmetrically by its own
 //   greatest magnitude. Sums are in f32 and s32; bias, GELU and addend in f32.
 // - attention in bf16 or with s8 operands rounds the probabilities to bf16, where the instruction
 //   set multiplies that; so it does with f32 operands in bf16x2, where q, k and v are split into

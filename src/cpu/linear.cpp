@@ -21,10 +21,10 @@ class Input {
     void need_scratch(Scratch::Sizes& sizes) const {
         if (shape_.x_type != NPUENC_F32)
             sizes.need<float>(Scratch::staging, n_);
-        if (shape_.norm.weight || precision_ == NPUENC_PRECISION_BF16X2)
+        if (shape_.norm.weight)
             sizes.need<float>(Scratch::row, n_);
-        if (precision_ != NPUENC_PRECISION_F32)
-            sizes.need<uint16_t>(Scratch::narrow, depth_of(n_, precision_));
+        if (precision_ == NPUENC_PRECISION_BF16 || precision_ == NPUENC_PRECISION_INT8)
+            sizes.need<uint16_t>(Scratch::narrow, n_);
     }
 
     // Whether rows of x are packed rows already, and lie so that those of a tile do not fall on the
@@ -42,9 +42,6 @@ class Input {
         switch (precision_) {
         case NPUENC_PRECISION_BF16:
             pack_bf16(row, scratch, packed);
-            return 1;
-        case NPUENC_PRECISION_BF16X2:
-            pack_split(row, scratch, packed);
             return 1;
         case NPUENC_PRECISION_INT8:
             return pack_int8(row, scratch, packed);
@@ -109,13 +106,6 @@ class Input {
         gemm_.pack_a(n_, narrow, packed);
     }
 
-    void pack_split(size_t row, const Scratch& scratch, void* packed) const {
-        auto* parts = scratch.get<uint16_t>(Scratch::narrow);
-        split_row(kernels_.convert, n_, f32(row, scratch), SplitSide::x,
-                  scratch.get<float>(Scratch::row), parts);
-        gemm_.pack_a(split_parts * n_, parts, packed);
-    }
-
     float pack_int8(size_t row, const Scratch& scratch, void* packed) const {
         auto* narrow = scratch.get<int8_t>(Scratch::narrow);
         const float scale = shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
@@ -149,7 +139,7 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     if (!weight || &weight->owner() != this)
         fail(NPUENC_E_INVALID, "a weight that was packed for another device");
 
-    const size_t k = weight->depth();
+    const size_t k = weight->n_in();
     const bool int8 = weight->precision() == NPUENC_PRECISION_INT8;
     const npuenc_gemm& gemm = gemm_for(kernels_, weight->precision());
     const Input input(kernels_, gemm, *weight, shape, x);

@@ -7,7 +7,7 @@
 namespace npuenc {
 
 void PackedWeight::allocate(const npuenc_gemm& gemm, const float* bias) {
-    panel_stride_ = panel_stride(gemm, depth());
+    panel_stride_ = panel_stride(gemm, n_in());
     panels_ = AlignedBuffer(size_product(ceil_div(n_out(), gemm.nr), panel_stride_));
     if (precision() == NPUENC_PRECISION_INT8)
         scales_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
@@ -46,14 +46,17 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, T
     };
     switch (precision) {
     case NPUENC_PRECISION_F32:
-        allocate(kernels.gemm_f32, bias);
-        need(kernels.gemm_f32, 0);
-        for_each_panel(kernels.gemm_f32, team, sizes,
+    case NPUENC_PRECISION_BF16X2: {
+        const npuenc_gemm& gemm = gemm_for(kernels, precision);
+        allocate(gemm, bias);
+        need(gemm, 0);
+        for_each_panel(gemm, team, sizes,
                        [&](size_t first, size_t count, char* panel, const Scratch& scratch) {
                            const float* values = read(first, count, scratch);
-                           kernels.gemm_f32.pack_b_rows(count, n_in, values, n_in, panel);
+                           gemm.pack_b_rows(count, n_in, values, n_in, panel);
                        });
         break;
+    }
     case NPUENC_PRECISION_BF16:
         allocate(kernels.gemm_bf16, bias);
         need(kernels.gemm_bf16, sizeof(uint16_t));
@@ -78,19 +81,6 @@ PackedWeight::PackedWeight(const Device& owner, const npuenc_kernels& kernels, T
                                    1, n_in, values + i * n_in, 0, rounded + i * n_in);
                            }
                            kernels.gemm_s8.pack_b_rows(count, n_in, rounded, n_in, panel);
-                       });
-        break;
-    case NPUENC_PRECISION_BF16X2:
-        allocate(kernels.gemm_bf16, bias);
-        need(kernels.gemm_bf16, split_parts * sizeof(uint16_t));
-        for_each_panel(kernels.gemm_bf16, team, sizes,
-                       [&](size_t first, size_t count, char* panel, const Scratch& scratch) {
-                           float* values = read(first, count, scratch);
-                           auto* parts = scratch.get<uint16_t>(Scratch::narrow);
-                           for (size_t i = 0; i < count; ++i)
-                               split_row(kernels.convert, n_in, values + i * n_in,
-                                         SplitSide::weight, values + i * n_in, parts + i * depth());
-                           kernels.gemm_bf16.pack_b_rows(count, depth(), parts, depth(), panel);
                        });
         break;
     case NPUENC_PRECISION_AUTO:

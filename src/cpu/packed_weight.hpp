@@ -5,7 +5,6 @@
 #include "cpu/gemm.hpp"
 #include "cpu/team.hpp"
 #include "device/device.hpp"
-#include "device/split_row.hpp"
 
 namespace npuenc {
 
@@ -14,16 +13,12 @@ inline const npuenc_gemm& gemm_for(const npuenc_kernels& kernels, npuenc_precisi
     case NPUENC_PRECISION_INT8:
         return kernels.gemm_s8;
     case NPUENC_PRECISION_BF16:
-    case NPUENC_PRECISION_BF16X2:
         return kernels.gemm_bf16;
+    case NPUENC_PRECISION_BF16X2:
+        return kernels.gemm_bf16x2;
     default:
         return kernels.gemm_f32;
     }
-}
-
-// Of a product of rows of n, as the tile kernels see it.
-inline size_t depth_of(size_t n, npuenc_precision precision) {
-    return precision == NPUENC_PRECISION_BF16X2 ? size_product(split_parts, n) : n;
 }
 
 class PackedWeight final : public Weight {
@@ -40,7 +35,6 @@ class PackedWeight final : public Weight {
         return panels_.bytes() + scales_.bytes() + bias_.bytes() + sizeof *this;
     }
     const Device& owner() const { return owner_; }
-    size_t depth() const { return depth_of(n_in(), precision()); }
     Panels panels() const { return {static_cast<const char*>(panels_.data()), panel_stride_}; }
     const float* scales() const { return static_cast<const float*>(scales_.data()); } // of int8
     const float* bias() const { return static_cast<const float*>(bias_.data()); }     // may be null

@@ -86,6 +86,16 @@ static Peak* bf16_peak(const npuenc_gemm* gemm) {
         return peak_bf16_amx;
     return gemm->k_group == 2 ? peak_bf16_avx512 : f32_peak(gemm);
 }
+/* Three products of bf16 for one. */
+static double peak_bf16x2_amx(void) {
+    return peak_bf16_amx() / 3;
+}
+static double peak_bf16x2_sse2(void) {
+    return peak_f32_sse2() / 3;
+}
+static Peak* bf16x2_peak(const npuenc_gemm* gemm) {
+    return gemm->k_group == 32 ? peak_bf16x2_amx : peak_bf16x2_sse2;
+}
 static Peak* s8_peak(const npuenc_gemm* gemm) {
     if (gemm->k_group == 64)
         return peak_s8_amx;
@@ -102,6 +112,7 @@ static Peak* f32_peak(const npuenc_gemm* gemm) {
     return no_peak;
 }
 #define bf16_peak f32_peak
+#define bf16x2_peak f32_peak
 #define s8_peak f32_peak
 #endif
 
@@ -173,7 +184,7 @@ static void print_gemm(Job job, const char* name, const npuenc_gemm* gemm, Peak*
         job.n = depths[d];
         const double time = best_time(call_tile, &job, peak, &top);
         const double rate = 2.0 * gemm->mr * gemm->nr * (double)job.n / time;
-        printf("%-10s %-10s %2u x %2u x %4zu %8.1f %s", job.kernels->isa, name, gemm->mr, gemm->nr,
+        printf("%-10s %-11s %2u x %2u x %4zu %8.1f %s", job.kernels->isa, name, gemm->mr, gemm->nr,
                job.n, rate * 1e-9, unit);
         if (top > 0)
             printf("   peak %7.1f   %5.1f %%", top * 1e-9, 100 * rate / top);
@@ -183,9 +194,11 @@ static void print_gemm(Job job, const char* name, const npuenc_gemm* gemm, Peak*
     const double a = best_time(call_pack_a, &job, NULL, &top) / (double)job.n;
     const double count = (double)job.n * gemm->nr;
     const double rows = best_time(call_pack_b_rows, &job, NULL, &top) / count;
-    const double cols = best_time(call_pack_b_cols, &job, NULL, &top) / count;
-    printf("%-10s %-10s packing, ns/element: a %.3f   b_rows %.3f   b_cols %.3f\n",
-           job.kernels->isa, name, a * 1e9, rows * 1e9, cols * 1e9);
+    printf("%-10s %-11s packing, ns/element: a %.3f   b_rows %.3f", job.kernels->isa, name, a * 1e9,
+           rows * 1e9);
+    if (gemm->pack_b_cols)
+        printf("   b_cols %.3f", best_time(call_pack_b_cols, &job, NULL, &top) / count * 1e9);
+    printf("\n");
 }
 
 static void finish(const Job* job, int of_s32, npuenc_gelu gelu, npuenc_float type,
@@ -303,6 +316,8 @@ void bench(const npuenc_kernels* kernels) {
     memset(job.c, 0, bytes);
     print_gemm(job, "gemm_f32", &kernels->gemm_f32, f32_peak(&kernels->gemm_f32), "GFLOPS");
     print_gemm(job, "gemm_bf16", &kernels->gemm_bf16, bf16_peak(&kernels->gemm_bf16), "GFLOPS");
+    print_gemm(job, "gemm_bf16x2", &kernels->gemm_bf16x2, bf16x2_peak(&kernels->gemm_bf16x2),
+               "GFLOPS");
     print_gemm(job, "gemm_s8", &kernels->gemm_s8, s8_peak(&kernels->gemm_s8), "GOPS  ");
 
     const struct {

@@ -7,6 +7,7 @@
  *                sets but the reference, which rounds products
  *   bf16         the same where it is multiplied as f32, one k at a time; and else the sum in
  *                double, within the bound of any order
+ *   bf16x2       that sum, within the bound of any order and of what splitting leaves out
  * Every smaller tile, and every sum taken in two parts, is then held against the whole one, bit for
  * bit.
  */
@@ -17,7 +18,7 @@
 
 #include "check.h"
 
-typedef enum { type_f32, type_bf16, type_s8 } Type;
+typedef enum { type_f32, type_bf16, type_bf16x2, type_s8 } Type;
 
 /* One family, whatever its type. */
 typedef struct Gemm {
@@ -53,9 +54,9 @@ static size_t panel_bytes(const Gemm* gemm, size_t k) {
     return groups_bytes(gemm, k) + start_bytes(gemm);
 }
 
-/* Whether an instruction takes several bf16 at once, in an order and with denormals of its own. */
-static int is_native_bf16(const Gemm* gemm) {
-    return gemm->type == type_bf16 && gemm->kernels->k_group > 1;
+/* Whether several bf16 are taken at once, in an order and with denormals of its own. */
+static int has_own_order(const Gemm* gemm) {
+    return gemm->type == type_bf16x2 || (gemm->type == type_bf16 && gemm->kernels->k_group > 1);
 }
 
 typedef enum {
@@ -84,7 +85,7 @@ static float random_value(Check* check, Values values) {
 
 static void fill(Check* check, const Gemm* gemm, Values values, size_t n, void* out) {
     for (size_t i = 0; i < n; i++)
-        if (gemm->type == type_f32)
+        if (gemm->element == sizeof(float))
             ((float*)out)[i] = random_value(check, values);
         else if (gemm->type == type_bf16)
             ((uint16_t*)out)[i] = (uint16_t)(bits_of(random_value(check, values)) >> 16);
@@ -96,8 +97,8 @@ static void fill(Check* check, const Gemm* gemm, Values values, size_t n, void* 
 
 /* An element of a float operand. */
 static float operand(const Gemm* gemm, const void* from, size_t i) {
-    return gemm->type == type_f32 ? ((const float*)from)[i]
-                                  : f32_of((uint32_t)((const uint16_t*)from)[i] << 16);
+    return gemm->element == sizeof(float) ? ((const float*)from)[i]
+                                          : f32_of((uint32_t)((const uint16_t*)from)[i] << 16);
 }
 
 static int same(const Gemm* gemm, Element a, Element b) {
@@ -170,14 +171,16 @@ static void check_pack(Check* check, const Gemm* gemm, Memory* memory, Which whi
     }
 }
 
-/* Both ways make the same panel. */
+/* Both ways, where there are two, make the same panel. */
 static void check_pack_b(Check* check, const Gemm* gemm, Memory* memory, size_t cols, size_t k,
                          const void* b, void* panel) {
+    check_pack(check, gemm, memory, pack_b_rows, cols, k, b, panel);
+    if (!gemm->kernels->pack_b_cols)
+        return;
     void* other = malloc(panel_bytes(gemm, k) + 1);
     if (!other)
         abort();
     check_pack(check, gemm, memory, pack_b_cols, cols, k, b, other);
-    check_pack(check, gemm, memory, pack_b_rows, cols, k, b, panel);
     if (memcmp(panel, other, panel_bytes(gemm, k)) != 0)
         fail(check, "%zu columns, k %zu: pack_b_rows and pack_b_cols differ", cols, k);
     free(other);
@@ -283,12 +286,16 @@ static float multiply_add(const Check* check, float sum, float a, float b) {
 
 /* Whatever the order and the fusing, |c - exact| <= g / (1 - g) sum |a b|, g = (k + 1) 2^-24
  * (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), and 2^-149 per operation that
- * underflows, or 2^-126 times the other factor where denormals count as zero. What is infinite or
- * NaN in double is the same, as long as nothing finite overflows. */
+ * underflows, or 2^-126 times the other factor where denormals count as zero. Of pairs of bf16
+ * there are three times as many products, each of whose factors is within 2^-16 of itself, the
+ * product of the low parts, as much again, is left out, and both of a pair may underflow. What is
+ * infinite or NaN in double is the same, as long as nothing finite overflows. */
 static int is_close(const Gemm* gemm, const Operands* operands, size_t r, size_t j, float start,
                     float got) {
     const size_t k = operands->k;
-    const double g = ((double)k + 1) * 0x1p-24;
+    const int split = gemm->type == type_bf16x2;
+    const double g = ((double)(split ? 3 * k : k) + 1) * 0x1p-24;
+    const double relative = g / (1 - g) * (split ? 1.01 : 1) + (split ? 3.01 * 0x1p-16 : 0);
     double exact = start, size = fabs((double)start), factors = 1;
     for (size_t i = 0; i < k; i++) {
         const double a = operand(gemm, operands->a, r * k + i);
@@ -301,8 +308,9 @@ static int is_close(const Gemm* gemm, const Operands* operands, size_t r, size_t
         return got != got;
     if (isinf(exact))
         return got == exact;
-    const double least = is_native_bf16(gemm) ? 0x1p-126 * factors : 2 * (double)k * 0x1p-149;
-    return fabs(got - exact) <= g / (1 - g) * size + least;
+    const double least =
+        has_own_order(gemm) ? (split ? 2 : 1) * 0x1p-126 * factors : 2 * (double)k * 0x1p-149;
+    return fabs(got - exact) <= relative * size + least;
 }
 
 /* The whole tile `c`, which began with `start` (NULL: nothing), against its definition. `bounded`:
@@ -316,7 +324,7 @@ static void expect_product(Check* check, const Gemm* gemm, const Operands* opera
             Element sum = start ? start[r * nr + j] : (Element){0};
             if (bounded && gemm->type != type_s8 && !is_close(gemm, operands, r, j, sum.f, got.f))
                 fail(check, "k %zu, element %zu %zu: %.9g is not within the bound", k, r, j, got.f);
-            if (is_native_bf16(gemm))
+            if (has_own_order(gemm))
                 continue;
             for (size_t i = 0; i < k; i++)
                 if (gemm->type == type_s8)
@@ -442,9 +450,10 @@ static void check_hostile(Check* check, const Gemm* gemm) {
     const int rounds = check->quick ? 20 : 200;
     Memory memory = memory_new(gemm, 40);
     for (int round = 0; round < rounds; round++) {
-        /* With native instructions, what overflows or is denormal depends on the order. */
-        const Values kinds[] = {values_special, values_denormals, values_hostile, values_hostile};
-        const Values values = kinds[round % (is_native_bf16(gemm) ? 2 : 4)];
+        /* What overflows or is denormal depends on the order; of an infinity no rest is left. */
+        const Values kinds[] = {values_denormals, values_special, values_hostile, values_hostile};
+        const int n = gemm->type == type_bf16x2 ? 1 : has_own_order(gemm) ? 2 : 4;
+        const Values values = kinds[round % n];
         const size_t k = 1 + random_below(check, round % 8 < 4 ? 3 : 40);
         Operands operands = operands_new(check, gemm, &memory, values, k);
         Element c[most_elements];
@@ -500,5 +509,6 @@ void check_gemm(Check* check) {
     const npuenc_kernels* kernels = &check->kernels;
     check_family(check, &(Gemm){"gemm_f32", type_f32, sizeof(float), &kernels->gemm_f32});
     check_family(check, &(Gemm){"gemm_bf16", type_bf16, sizeof(uint16_t), &kernels->gemm_bf16});
+    check_family(check, &(Gemm){"gemm_bf16x2", type_bf16x2, sizeof(float), &kernels->gemm_bf16x2});
     check_family(check, &(Gemm){"gemm_s8", type_s8, sizeof(int8_t), &kernels->gemm_s8});
 }

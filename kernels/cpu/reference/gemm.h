@@ -23,7 +23,7 @@ static void pack_b_rows(size_t cols, size_t k, const void* src, size_t ld, void*
             out[i * nr + j] = j < cols ? in[j * ld + i] : 0;
 }
 
-static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
+static inline void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
     const element* in = src;
     element* out = panel;
     for (size_t i = 0; i < k; i++)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Products for AMX, whatever the type: a group of k is the 64 bytes of a row of a tile. What
- * differs is one instruction; a file of an instruction set defines it before it includes this:
+ * Products for AMX, whatever the type: a group of k is the 64 bytes of a row of a tile, in one part
+ * or in two, high and low. What differs is one instruction; a file of an instruction set defines
+ * these before it includes this:
  *
  *   #define MULTIPLY "tdp..."
+ *   enum { parts = ... };
  *
  * Two tiles of A meet two of B: their four products take twice as long as the four loads, and the
  * eight tiles are all that there are. B has sixteen rows of a panel, every other half of them.
@@ -16,6 +18,7 @@
 #include "kernels/cpu/x86/pack_avx512.h"
 
 enum { mr = 32, tile_rows = 16, tile_bytes = 64, panel_bytes = nr * group_bytes };
+enum { group_of_panel = tile_rows * panel_bytes }; /* bytes of a part of a group */
 
 #define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm%c0" ::"i"(t))
 #define TILE_LOAD(t, from, ld)                                                                     \
@@ -67,11 +70,50 @@ static void end(void) {
     __asm__ volatile("tilerelease" ::);
 }
 
-/* `lower` and `right`: whether there are such rows and columns; constants wherever this is
- * expanded. */
+/* `lower` and `right`, here and below: whether there are such rows and columns; constants wherever
+ * this is expanded. */
+static ALWAYS_INLINE void load_a(int lower, const char* a, size_t lda) {
+    TILE_LOAD(a_upper, a, lda);
+    if (lower)
+        TILE_LOAD(a_lower, a + tile_rows * lda, lda);
+}
+
+static ALWAYS_INLINE void load_b(int right, const char* b) {
+    const size_t ldb = panel_bytes;
+    TILE_LOAD(b_left, b, ldb);
+    if (right)
+        TILE_LOAD(b_right, b + tile_bytes, ldb);
+}
+
+static ALWAYS_INLINE void multiply_loaded(int lower, int right) {
+    TILE_MULTIPLY(a_upper, b_left, sum_upper_left);
+    if (right)
+        TILE_MULTIPLY(a_upper, b_right, sum_upper_right);
+    if (lower)
+        TILE_MULTIPLY(a_lower, b_left, sum_lower_left);
+    if (lower && right)
+        TILE_MULTIPLY(a_lower, b_right, sum_lower_right);
+}
+
+/* Of two parts, all products but that of the low ones, which is left out. */
+static ALWAYS_INLINE void multiply_group(int lower, int right, const char* a, size_t lda,
+                                         const char* b) {
+    load_a(lower, a, lda);
+    if (parts == 2) {
+        load_b(right, b + group_of_panel);
+        multiply_loaded(lower, right);
+    }
+    load_b(right, b);
+    multiply_loaded(lower, right);
+    if (parts == 2) {
+        load_a(lower, a + tile_bytes, lda);
+        multiply_loaded(lower, right);
+    }
+}
+
 static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile, void* sums,
                                   size_t stride) {
-    const size_t lda = tile->lda, ldb = panel_bytes;
+    const size_t lda = tile->lda;
     const char *a = tile->a, *b = tile->b;
     char *upper_c = sums, *lower_c = upper_c + tile_rows * stride;
     if (tile->accumulate) {
@@ -101,24 +143,10 @@ static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile,
         if (lower && right)
             TILE_ZERO(sum_lower_right);
     }
-    const char* lower_a = a + tile_rows * lda;
     for (size_t k = 0; k < tile->k; k += k_group) {
-        TILE_LOAD(b_left, b, ldb);
-        TILE_LOAD(a_upper, a, lda);
-        TILE_MULTIPLY(a_upper, b_left, sum_upper_left);
-        if (right) {
-            TILE_LOAD(b_right, b + tile_bytes, ldb);
-            TILE_MULTIPLY(a_upper, b_right, sum_upper_right);
-        }
-        if (lower) {
-            TILE_LOAD(a_lower, lower_a, lda);
-            TILE_MULTIPLY(a_lower, b_left, sum_lower_left);
-        }
-        if (lower && right)
-            TILE_MULTIPLY(a_lower, b_right, sum_lower_right);
-        a += tile_bytes;
-        lower_a += tile_bytes;
-        b += tile_rows * panel_bytes;
+        multiply_group(lower, right, a, lda, b);
+        a += parts * tile_bytes;
+        b += parts * group_of_panel;
     }
     TILE_STORE(sum_upper_left, upper_c, stride);
     if (right)

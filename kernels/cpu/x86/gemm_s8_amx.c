@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 
-enum { sizeof_element = 1, unsigned_a = 1, k_group = 64 };
+enum { sizeof_element = 1, unsigned_a = 1, k_group = 64, parts = 1 };
 
 #define MULTIPLY "tdpbusd"
 
