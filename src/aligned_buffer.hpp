@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Uninitialised memory that begins on a multiple of 64 bytes, and sizes that do not overflow.
+//
+// What is large is asked for in huge pages, where Linux gives them to who asks: rows that are far
+// apart would miss the TLB in every one.
 #pragma once
+
+#include <sys/mman.h>
 
 #include <cstddef>
 #include <new>
@@ -9,6 +14,7 @@
 namespace npuenc {
 
 constexpr size_t cache_line = 64;
+constexpr size_t huge_page = size_t{2} << 20;
 
 constexpr size_t ceil_div(size_t n, size_t step) {
     return n / step + (n % step != 0);
@@ -30,11 +36,13 @@ class AlignedBuffer {
   public:
     AlignedBuffer() = default;
     explicit AlignedBuffer(size_t bytes)
-        : data_(bytes ? ::operator new(bytes, std::align_val_t(cache_line)) : nullptr),
-          bytes_(bytes) {}
+        : data_(bytes ? ::operator new(bytes, alignment_of(bytes)) : nullptr), bytes_(bytes) {
+        if (bytes >= huge_page)
+            madvise(data_, bytes / huge_page * huge_page, MADV_HUGEPAGE); // or ordinary ones
+    }
     ~AlignedBuffer() {
         if (data_)
-            ::operator delete(data_, std::align_val_t(cache_line));
+            ::operator delete(data_, alignment_of(bytes_));
     }
     AlignedBuffer(AlignedBuffer&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
@@ -60,6 +68,10 @@ class AlignedBuffer {
     size_t bytes() const { return bytes_; }
 
   private:
+    static std::align_val_t alignment_of(size_t bytes) {
+        return std::align_val_t(bytes < huge_page ? cache_line : huge_page);
+    }
+
     void* data_ = nullptr;
     size_t bytes_ = 0;
 };

@@ -59,6 +59,8 @@ typedef struct npuenc_tile {
     void* c;              /* row-major, f32 or s32; nothing but rows x cols of it is touched */
     size_t ldc;           /* elements from row to row */
     int accumulate;       /* add to c, as if the sum over k had gone on */
+    const void* soon;     /* what will be read next, which a tile asks the caches for meanwhile */
+    size_t soon_bytes;
 } npuenc_tile;
 
 typedef struct npuenc_gemm {
@@ -105,8 +107,8 @@ typedef struct npuenc_finish_sums {
  * in greatest, p is within (4 + 6 |s| + 2 |mask| + |x| + 4 |x - g| + 4 |g|) 2^-24 of itself, and in
  * bf16 within 2^-7.2 more, of which 2^-8 are for rounding; total is of p before that or after. But
  * below 2^-126, p may be anything else that is. Where nothing but -inf is left, greatest is -inf, p
- * and total are 0; a NaN or +inf among x makes total NaN. The scores, f32 or s32, are overwritten.
- */
+ * and total are 0; a NaN or +inf among x makes total NaN. The scores, f32 or s32, are overwritten,
+ * and p may lie in their place: where they begin, with as many bytes from row to row. */
 enum { npuenc_most_queries = 16 };
 
 typedef struct npuenc_scores {

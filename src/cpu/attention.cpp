@@ -17,13 +17,10 @@ namespace npuenc {
 
 namespace {
 
-// Keys of a block: its scores, probabilities, keys and values share the L1 cache. Where
-// probabilities are bytes, to the scale of the block's greatest, a smaller block is a finer one.
+// Keys of a block: its scores, keys and values share the L1 cache. Where probabilities are bytes, to
+// the scale of the block's greatest, a smaller block is a finer one.
 constexpr size_t block_keys = 256;
 constexpr size_t block_keys_int8 = 128;
-// Between rows of scores, so that those of a tile of AMX do not fall on the same few sets of the
-// cache.
-constexpr size_t scores_gap = cache_line / sizeof(float);
 // Queries that meet a block of keys together: at least so many, whole tiles, and never more than
 // there is room for.
 constexpr size_t least_together = 12, most_together = 32;
@@ -45,12 +42,13 @@ class Call {
                        : shape.precision == NPUENC_PRECISION_F32 ? kernels.gemm_f32
                                                                  : kernels.gemm_bf16),
           block_keys_(int8_results_ ? block_keys_int8 : block_keys),
-          ld_scores_(block_keys_ + (is_amx(score_gemm_) ? scores_gap : 0)),
           together_(std::max<size_t>(least_together, score_gemm_.mr)), of_task_(4 * together_),
           lda_(row_stride(score_gemm_, shape_.head_dim)),
-          ldp_(row_stride(result_gemm_, block_keys_)),
-          ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))), visible_(shape),
-          q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
+          ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))),
+          part_at_(round_up(block_keys_ * result_gemm_.a_size, cache_line)),
+          ld_block_(std::max(block_keys_ * sizeof(float), part_at_ + ld_results_ * sizeof(float)) |
+                    cache_line),
+          visible_(shape), q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
           v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
           k_stride_(panel_stride(score_gemm_, shape_.head_dim)),
           v_stride_(round_up(groups_bytes(result_gemm_, shape.kv_len), cache_line)),
@@ -87,9 +85,8 @@ class Call {
         float row_scale[most_together];
         float greatest[most_together], total[most_together];
         char* packed;
-        void* scores;
-        char* p; // the probabilities, rows of the second product's A
-        float *part, *results;
+        char* block;
+        float* results;
         // Of the block of keys that they are at.
         float block_greatest[most_together], block_total[most_together];
     };
@@ -137,10 +134,14 @@ class Call {
     const bool int8_results_; // probabilities and values in int8 too
     const npuenc_gemm& result_gemm_;
     const size_t block_keys_;
-    const size_t ld_scores_;          // elements
     const size_t together_, of_task_; // queries
-    const size_t lda_, ldp_;  // bytes from one packed query to the next, and of probabilities
-    const size_t ld_results_; // elements
+    const size_t lda_;                // bytes from one packed query to the next
+    const size_t ld_results_;         // elements
+    // Of a block, a row for each query: its scores, then in their place its probabilities, rows of
+    // the second product's A, and at part_at_ that product. So a block takes little of the L1
+    // cache. Bytes from row to row are an odd number of cache lines, so that those of a tile do not
+    // fall on the same few sets of it.
+    const size_t part_at_, ld_block_;
     const VisibleKeys visible_;
     const char *q_, *k_, *v_;
     char* out_;
@@ -296,17 +297,14 @@ void Call::begin(Queries& queries, size_t head, size_t first, size_t rows, const
 
 // Of what place() places.
 size_t Call::queries_bytes() const {
-    const size_t results = size_product(2 * ld_results_, sizeof(float));
-    return size_product(together_, lda_ + ld_scores_ * sizeof(float) + ldp_ + results);
+    return size_product(together_, lda_ + ld_block_ + size_product(ld_results_, sizeof(float)));
 }
 
 // All in one piece, so that nothing competes for the same sets of the L1 cache.
 void Call::place(Queries& queries, char* at) const {
     queries.packed = at;
-    queries.scores = at += together_ * lda_;
-    queries.p = at += together_ * ld_scores_ * sizeof(float);
-    queries.part = reinterpret_cast<float*>(at += together_ * ldp_);
-    queries.results = queries.part + together_ * ld_results_;
+    queries.block = at += together_ * lda_;
+    queries.results = reinterpret_cast<float*>(at + together_ * ld_block_);
 }
 
 void Call::pack_queries(Queries& queries, const char* head, const Scratch& scratch) const {
@@ -331,7 +329,7 @@ void Call::score(Queries& queries, const Keys& keys) const {
     npuenc_tile tile{};
     tile.k = shape_.head_dim;
     tile.lda = lda_;
-    tile.ldc = ld_scores_;
+    tile.ldc = ld_block_ / sizeof(float);
     const size_t start = groups_bytes(score_gemm_, shape_.head_dim);
     for (size_t key = 0; key < keys.count; key += score_gemm_.nr) {
         const char* panel = keys.packed + (keys.first + key) / score_gemm_.nr * k_stride_;
@@ -341,7 +339,7 @@ void Call::score(Queries& queries, const Keys& keys) const {
         for (size_t row = 0; row < queries.rows; row += score_gemm_.mr) {
             tile.rows = std::min<size_t>(score_gemm_.mr, queries.rows - row);
             tile.a = queries.packed + row * lda_;
-            tile.c = static_cast<float*>(queries.scores) + row * ld_scores_ + key;
+            tile.c = queries.block + row * ld_block_ + key * sizeof(float);
             score_gemm_.tile(&tile);
         }
     }
@@ -361,9 +359,9 @@ void Call::soften(Queries& queries, const Keys& keys) const {
             n_keys[i] = static_cast<uint32_t>(std::min(seen, keys.count));
         }
         block.keys = round_up(keys.count, result_gemm_.k_group);
-        block.scores = static_cast<float*>(queries.scores) + row * ld_scores_;
+        block.scores = queries.block + row * ld_block_;
         block.integers = shape_.precision == NPUENC_PRECISION_INT8;
-        block.ld = ld_scores_;
+        block.ld = ld_block_ / sizeof(float);
         block.n_keys = n_keys;
         block.row_scale = queries.row_scale + row;
         if (shape_.mask == NPUENC_MASK_ADD_F32) {
@@ -372,8 +370,8 @@ void Call::soften(Queries& queries, const Keys& keys) const {
                          (queries.first + row) * shape_.kv_len + keys.first;
             block.ld_mask = shape_.kv_len;
         }
-        block.p = queries.p + row * ldp_;
-        block.ldp = ldp_ / result_gemm_.a_size;
+        block.p = block.scores;
+        block.ldp = ld_block_ / result_gemm_.a_size;
         block.greatest = queries.block_greatest + row;
         block.total = queries.block_total + row;
         soften(&block);
@@ -386,14 +384,14 @@ void Call::weigh(Queries& queries, const Keys& keys) const {
     npuenc_tile tile{};
     tile.start = zeros;
     tile.k = keys.count;
-    tile.lda = ldp_;
-    tile.ldc = ld_results_;
+    tile.lda = ld_block_;
+    tile.ldc = ld_block_ / sizeof(float);
     for (size_t col = 0; col < shape_.head_dim; col += result_gemm_.nr) {
         tile.cols = std::min<size_t>(result_gemm_.nr, shape_.head_dim - col);
         for (size_t row = 0; row < queries.rows; row += result_gemm_.mr) {
             tile.rows = std::min<size_t>(result_gemm_.mr, queries.rows - row);
-            tile.c = queries.part + row * ld_results_ + col;
-            tile.a = queries.p + row * ldp_;
+            tile.a = queries.block + row * ld_block_;
+            tile.c = queries.block + row * ld_block_ + part_at_ + col * sizeof(float);
             for (size_t part = 0; part < v_parts_; ++part) {
                 tile.b = keys.packed + values_at(part, col, keys.first);
                 tile.accumulate = part > 0;
@@ -409,8 +407,8 @@ void Call::merge(Queries& queries, const Keys& keys) const {
         npuenc_part part{};
         part.rows = std::min<size_t>(npuenc_most_queries, queries.rows - row);
         part.n = shape_.head_dim;
-        part.part = queries.part + row * ld_results_;
-        part.ld = ld_results_;
+        part.part = queries.block + row * ld_block_ + part_at_;
+        part.ld = ld_block_ / sizeof(float);
         if (int8_results_)
             part.col_scale = reinterpret_cast<const float*>(keys.packed + value_scales_at()) +
                              keys.first / block_keys_ * shape_.head_dim;

@@ -82,16 +82,16 @@ class TileScope {
     const npuenc_gemm& gemm_;
 };
 
-// Asks for the next panel of B, a part of it with each tile of this one.
-class Prefetcher {
+// The next panel of B: each tile of this one asks for a part of it.
+class NextPanel {
   public:
-    Prefetcher(const char* data, size_t bytes, size_t n_tiles)
+    NextPanel(const char* data, size_t bytes, size_t n_tiles)
         : data_(data), end_(data + bytes), step_(round_up(ceil_div(bytes, n_tiles), cache_line)) {}
 
-    void advance() {
-        const char* stop = data_ + std::min<size_t>(step_, static_cast<size_t>(end_ - data_));
-        for (; data_ < stop; data_ += cache_line)
-            __builtin_prefetch(data_, 0, 2);
+    void give_part(npuenc_tile& tile) {
+        tile.soon = data_;
+        tile.soon_bytes = std::min<size_t>(step_, static_cast<size_t>(end_ - data_));
+        data_ += tile.soon_bytes;
     }
 
   private:
@@ -141,8 +141,8 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
         const char* panel = block.b.data + col / nr * block.b.stride;
         tile.cols = std::min(nr, block.end_col - col);
         tile.start = reinterpret_cast<const int32_t*>(panel + start);
-        Prefetcher prefetcher(panel + block.b.stride, col + nr < block.end_col ? block.b.stride : 0,
-                              ceil_div(block.rows, mr));
+        NextPanel next(panel + block.b.stride, col + nr < block.end_col ? block.b.stride : 0,
+                       ceil_div(block.rows, mr));
         size_t k = 0;
         do {
             tile.k = std::min(slice, block.k - k);
@@ -152,7 +152,7 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
                 tile.rows = std::min(mr, block.rows - row);
                 tile.a = block.a + row * block.lda + k * gemm.a_size;
                 tile.c = sums + (sliced ? row * nr : 0);
-                prefetcher.advance();
+                next.give_part(tile);
                 if (k + tile.k == block.k)
                     expect(row, tile.rows, col, tile.cols);
                 gemm.tile(&tile);

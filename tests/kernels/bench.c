@@ -161,6 +161,8 @@ static void call_tile(const Job* job) {
                               (const int32_t*)job->b, /* zeros as well */
                               job->c,
                               gemm->nr,
+                              0,
+                              NULL,
                               0};
     gemm->tile(&tile);
 }

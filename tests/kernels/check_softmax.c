@@ -103,6 +103,28 @@ static Block block_new(Check* check, Memory* memory, size_t rows, size_t keys, i
     return block;
 }
 
+/* The same comes out where p lies in the place of the scores. */
+static void expect_same_in_place(Check* check, const Block* block) {
+    static float memory[npuenc_most_queries * (most_keys + 16 + most_gap)];
+    float greatest[npuenc_most_queries], total[npuenc_most_queries];
+    const size_t rows = block->args.rows, keys = block->args.keys, size = size_of(block->type);
+    npuenc_scores args = block->args;
+    memcpy(memory, old_scores, ((rows - 1) * args.ld + keys) * sizeof(float));
+    args.scores = args.p = memory;
+    args.ldp = args.ld * sizeof(float) / size;
+    args.greatest = greatest;
+    args.total = total;
+    soften(check, block->type, &args);
+    int same = memcmp(greatest, block->args.greatest, rows * sizeof *greatest) == 0 &&
+               memcmp(total, block->args.total, rows * sizeof *total) == 0;
+    for (size_t row = 0; row < rows; row++)
+        same = same &&
+               memcmp(memory + row * args.ld,
+                      (const char*)block->args.p + row * block->args.ldp * size, keys * size) == 0;
+    if (!same)
+        fail(check, "%zu x %zu: something else in the place of the scores", rows, keys);
+}
+
 /* Runs it, and sees that nothing else was written. */
 static void block_run(Check* check, Memory* memory, const Block* block) {
     const npuenc_scores* args = &block->args;
@@ -120,6 +142,7 @@ static void block_run(Check* check, Memory* memory, const Block* block) {
         !guarded_intact(&memory->greatest, args->greatest, rows * sizeof(float)) ||
         !guarded_intact(&memory->total, args->total, rows * sizeof(float)))
         fail(check, "%zu x %zu: wrote outside of scores, greatest or total", rows, keys);
+    expect_same_in_place(check, block);
 }
 
 static double p_of(const Block* block, size_t row, size_t j) {

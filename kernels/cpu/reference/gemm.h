@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/prefetch.h"
 
 static void pack_a(size_t k, const void* src, void* row) {
     memcpy(row, src, k * sizeof(element));

@@ -19,6 +19,7 @@ static void widen(size_t n, const uint16_t* in, float* out) {
 }
 
 static void multiply_tile(const npuenc_tile* tile) {
+    prefetch_soon(tile);
     const size_t rows = tile->rows, cols = tile->cols;
     const char* a = tile->a;
     const uint16_t* b = tile->b;

@@ -18,6 +18,7 @@ static void split(size_t n, const float* in, float* high, float* low) {
 }
 
 static void multiply_tile(const npuenc_tile* tile) {
+    prefetch_soon(tile);
     const size_t rows = tile->rows, cols = tile->cols;
     const char* a = tile->a;
     const float* b = tile->b;

@@ -9,6 +9,7 @@ typedef float element;
 #include "kernels/cpu/reference/gemm.h"
 
 static void multiply_tile(const npuenc_tile* tile) {
+    prefetch_soon(tile);
     const size_t rows = tile->rows, cols = tile->cols;
     const char* a = tile->a;
     const float* b = tile->b;

@@ -18,6 +18,7 @@ static void widen(size_t n, const int8_t* in, float* out) {
 }
 
 static void multiply_tile(const npuenc_tile* tile) {
+    prefetch_soon(tile);
     const size_t rows = tile->rows, cols = tile->cols;
     const char* a = tile->a;
     const int8_t* b = tile->b;

@@ -9,7 +9,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/reference/bits.h"
 
-enum { lanes = 8 };
+enum { lanes = 8, together = 64 };
 
 /* exp2(t) for t <= 0 or hardly more. NaN stays NaN. */
 static inline float exp2_of(float t) {
@@ -75,7 +75,7 @@ static void block_f32(const npuenc_scores* block) {
     for (size_t row = 0; row < block->rows; row++) {
         const float* x = (const float*)block->scores + row * block->ld;
         soften(block, row);
-        memcpy((float*)block->p + row * block->ldp, x, block->keys * sizeof *x);
+        memmove((float*)block->p + row * block->ldp, x, block->keys * sizeof *x);
     }
 }
 
@@ -84,8 +84,14 @@ static void block_bf16(const npuenc_scores* block) {
         const float* x = (const float*)block->scores + row * block->ld;
         uint16_t* p = (uint16_t*)block->p + row * block->ldp;
         soften(block, row);
-        for (size_t i = 0; i < block->keys; i++)
-            p[i] = bf16_of(x[i]);
+        for (size_t i = 0; i < block->keys; i += together) {
+            /* What is read is written last, as p may lie there. */
+            const size_t n = block->keys - i < together ? block->keys - i : together;
+            uint16_t some[together];
+            for (size_t j = 0; j < n; j++)
+                some[j] = bf16_of(x[i + j]);
+            memcpy(p + i, some, n * sizeof *some);
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 #ifndef NPUENC_KERNELS_GEMM_AMX_H
 #define NPUENC_KERNELS_GEMM_AMX_H
 
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/x86/pack_avx512.h"
 
 enum { mr = 32, tile_rows = 16, tile_bytes = 64, panel_bytes = nr * group_bytes };
@@ -143,8 +144,16 @@ static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile,
         if (lower && right)
             TILE_ZERO(sum_lower_right);
     }
+    /* A little with each group: at once it would take all that can be asked for at a time, and what
+     * is multiplied next would wait. */
+    const char *soon = tile->soon, *const soon_end = soon + tile->soon_bytes;
+    const size_t soon_step = tile->soon_bytes / (tile->k / k_group + 1) + line_bytes;
     for (size_t k = 0; k < tile->k; k += k_group) {
         multiply_group(lower, right, a, lda, b);
+        const char* const stop =
+            soon_end - soon > (ptrdiff_t)soon_step ? soon + soon_step : soon_end;
+        for (; soon < stop; soon += line_bytes)
+            __builtin_prefetch(soon, 0, 2);
         a += parts * tile_bytes;
         b += parts * group_of_panel;
     }

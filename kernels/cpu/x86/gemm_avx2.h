@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/x86/unroll.h"
 
 enum { mr = 6, nr = 16, lanes = 8, group_bytes = 4, vector_bytes = 32 };
@@ -142,6 +143,7 @@ static ALWAYS_INLINE void tile_of(size_t rows, size_t vectors, const npuenc_tile
 }
 
 static void multiply_tile(const npuenc_tile* tile) {
+    prefetch_soon(tile);
     switch (tile->rows) {
 #define CASE(n)                                                                                    \
     case n:                                                                                        \

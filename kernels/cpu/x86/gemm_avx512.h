@@ -15,6 +15,7 @@
 #ifndef NPUENC_KERNELS_GEMM_AVX512_H
 #define NPUENC_KERNELS_GEMM_AVX512_H
 
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/x86/pack_avx512.h"
 
 enum { mr = 12 };
@@ -83,6 +84,7 @@ static void begin_tile(const npuenc_tile* tile) {
 }
 
 static void multiply_tile(const npuenc_tile* tile) {
+    prefetch_soon(tile);
     if (tile->k == 0) {
         begin_tile(tile);
         return;

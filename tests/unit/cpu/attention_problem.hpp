@@ -2,6 +2,7 @@
 // Attention by its definition, in float64, and how far a device may be from it.
 #pragma once
 
+#include "device/split_row.hpp"
 #include "tests/unit/cpu/definitions.hpp"
 #include "tests/unit/cpu/support.hpp"
 
