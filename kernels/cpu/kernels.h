@@ -37,8 +37,8 @@ extern "C" {
  * Both operands are first brought into the form that the instruction set multiplies best:
  *   pack_a       one row of A, src[k]
  *   pack_b_rows  up to nr columns of B, which are rows of src, as weights are stored: src[col][k]
- *   pack_b_cols  the same from B itself: src[k][col]; ld counts elements. NULL in gemm_bf16x2, whose
- *                columns are weights or keys
+ *   pack_b_cols  the same from B itself: src[k][col]; ld counts elements. NULL in gemm_bf16x2
+ *
  * A packed row holds ceil(k / k_group) groups of k_group * a_size bytes; in f32 and bf16, where
  * a_size is that of the type and k whole groups, it is the row itself. A panel holds as many
  * groups of nr * k_group * b_size bytes. Lacking k and columns are padded with what adds nothing.

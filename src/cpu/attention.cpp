@@ -17,8 +17,8 @@ namespace npuenc {
 
 namespace {
 
-// Keys of a block: its scores, keys and values share the L1 cache. Where probabilities are bytes, to
-// the scale of the block's greatest, a smaller block is a finer one.
+// Keys of a block: its scores, keys and values share the L1 cache. Where probabilities are bytes,
+// to the scale of the block's greatest, a smaller block is a finer one.
 constexpr size_t block_keys = 256;
 constexpr size_t block_keys_int8 = 128;
 // Queries that meet a block of keys together: at least so many, whole tiles, and never more than
