@@ -26,6 +26,7 @@ static void init_reference(npuenc_kernels* kernels) {
     npuenc_softmax_init_reference(&kernels->softmax);
     npuenc_rows_init_reference(&kernels->rows);
     npuenc_convert_init_reference(&kernels->convert);
+    npuenc_unpack_init_reference(&kernels->unpack);
 }
 
 #if defined(__x86_64__)
@@ -73,6 +74,7 @@ static void init_avx2(npuenc_kernels* kernels) {
     npuenc_softmax_init_avx2(&kernels->softmax);
     npuenc_rows_init_avx2(&kernels->rows);
     npuenc_convert_init_avx2(&kernels->convert);
+    npuenc_unpack_init_avx2(&kernels->unpack);
 }
 
 static int has_avxvnni(void) {

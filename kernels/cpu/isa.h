@@ -16,6 +16,7 @@ void npuenc_finish_sums_init_reference(npuenc_finish_sums* family);
 void npuenc_softmax_init_reference(npuenc_softmax* family);
 void npuenc_rows_init_reference(npuenc_rows* family);
 void npuenc_convert_init_reference(npuenc_convert* family);
+void npuenc_unpack_init_reference(npuenc_unpack* family);
 
 #if defined(__x86_64__)
 void npuenc_gemm_f32_init_avx2(npuenc_gemm* family);
@@ -25,6 +26,7 @@ void npuenc_finish_sums_init_avx2(npuenc_finish_sums* family);
 void npuenc_softmax_init_avx2(npuenc_softmax* family);
 void npuenc_rows_init_avx2(npuenc_rows* family);
 void npuenc_convert_init_avx2(npuenc_convert* family);
+void npuenc_unpack_init_avx2(npuenc_unpack* family);
 
 void npuenc_gemm_s8_init_avxvnni(npuenc_gemm* family);
 

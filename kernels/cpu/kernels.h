@@ -182,6 +182,24 @@ typedef struct npuenc_convert {
     void (*s32_to_s8)(size_t n, const int32_t* in, float scale, int32_t zero_point, int8_t* out);
 } npuenc_convert;
 
+/* Results of a product on an NPU, as one of its cores sends them: eight rows of 64 columns, in
+ * strips of a few columns, packed[col / width][row][col % width], the width being that of f32 for
+ * f32. They go to rows of c, ldc elements apart. Prefetched on the way is what begins at `ahead`,
+ * as many bytes, which may be packed itself and is read next. */
+enum {
+    npuenc_unpacked_rows = 8,
+    npuenc_unpacked_cols = 64,
+    npuenc_unpacked_width = 8,
+    npuenc_unpacked_width_f32 = 4
+};
+
+typedef struct npuenc_unpack {
+    void (*s32)(const int32_t* packed, const int32_t* ahead, int32_t* c, size_t ldc);
+    void (*s16)(const int16_t* packed, const int16_t* ahead, int32_t* c, size_t ldc);
+    void (*s8)(const int8_t* packed, const int8_t* ahead, int8_t* c, size_t ldc);
+    void (*f32)(const float* packed, const float* ahead, float* c, size_t ldc);
+} npuenc_unpack;
+
 typedef struct npuenc_kernels {
     const char* isa; /* the highest one used */
     npuenc_gemm gemm_f32, gemm_bf16, gemm_bf16x2, gemm_s8;
@@ -189,6 +207,7 @@ typedef struct npuenc_kernels {
     npuenc_softmax softmax;
     npuenc_rows rows;
     npuenc_convert convert;
+    npuenc_unpack unpack;
 } npuenc_kernels;
 
 enum npuenc_kernels_status {

@@ -6,7 +6,6 @@
 
 #include "aligned_buffer.hpp"
 #include "error.hpp"
-#include "npu/c_columns.hpp"
 #include "npu/streaming.hpp"
 
 namespace npuenc {
@@ -199,8 +198,10 @@ void pack_strip(const GemmTiling& tiling, size_t strip, const T* b, size_t ldb, 
 }
 
 template <class From, class To>
-void unpack_band(const GemmTiling& tiling, UnpackColumns<From, To> unpack, const CBand& band,
-                 const CBand& next, const void* packed, void* band_of_group, size_t ld) {
+void unpack_band(const GemmTiling& tiling,
+                 void (*unpack)(const From* packed, const From* ahead, To* c, size_t ldc),
+                 const CBand& band, const CBand& next, const void* packed, void* band_of_group,
+                 size_t ld) {
     const auto place = [&](const CBand& of, size_t core_column) {
         const size_t tile_row = of.band / bands_of_tile;
         const size_t index = tiling.output_index(tile_row / array_cores, of.n_group);
@@ -273,26 +274,26 @@ void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
     });
 }
 
-void unpack_c_band(const GemmTiling& tiling, const CBand& band, const CBand& next,
-                   const void* packed, void* band_of_group, size_t ld) {
-    const CColumns& columns = best_c_columns();
+void unpack_c_band(const npuenc_unpack& kernels, const GemmTiling& tiling, const CBand& band,
+                   const CBand& next, const void* packed, void* band_of_group, size_t ld) {
+    static_assert(band_rows == npuenc_unpacked_rows && core_tile == npuenc_unpacked_cols);
     const auto unpack = [&](auto of_core) {
         unpack_band(tiling, of_core, band, next, packed, band_of_group, ld);
     };
     switch (tiling.overlay().result) {
     case GemmResult::s32:
-        return unpack(columns.s32);
+        return unpack(kernels.s32);
     case GemmResult::s16:
-        return unpack(columns.s16);
+        return unpack(kernels.s16);
     case GemmResult::s8:
-        return unpack(columns.s8);
+        return unpack(kernels.s8);
     case GemmResult::f32:
-        return unpack(columns.f32);
+        return unpack(kernels.f32);
     }
 }
 
-void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc,
-              Parallel& threads) {
+void unpack_c(const npuenc_unpack& kernels, const GemmTiling& tiling, const void* packed, void* c,
+              size_t ldc, Parallel& threads) {
     check_leading_dimension(tiling, "C", ldc, tiling.n());
     const size_t element = result_bytes(tiling.overlay());
     threads.for_each(ceil_div(tiling.m(), band_rows), [&](size_t band, unsigned) {
@@ -300,7 +301,7 @@ void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc,
         const size_t row = band * band_rows, rows = remaining(tiling.m(), row, band_rows);
         for (size_t column = 0; column < tiling.n(); column += output_group) {
             const CBand here{band, column / output_group};
-            unpack_c_band(tiling, here, here, packed, whole, output_group);
+            unpack_c_band(kernels, tiling, here, here, packed, whole, output_group);
             const size_t columns = remaining(tiling.n(), column, output_group);
             for (size_t i = 0; i < rows; ++i)
                 std::memcpy(static_cast<char*>(c) + ((row + i) * ldc + column) * element,

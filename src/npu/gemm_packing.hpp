@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "device/parallel.hpp"
+#include "kernels/cpu/kernels.h"
 #include "npu/gemm_tiling.hpp"
 
 namespace npuenc {
@@ -68,10 +69,11 @@ struct CBand {
 
 // A band, padded to [band_rows][output_group] as it is in the result, into rows `ld` elements
 // apart. `next` is the one that the caller reads next, if it knows, or the same: it is asked for.
-void unpack_c_band(const GemmTiling& tiling, const CBand& band, const CBand& next,
-                   const void* packed, void* band_of_group, size_t ld);
+void unpack_c_band(const npuenc_unpack& kernels, const GemmTiling& tiling, const CBand& band,
+                   const CBand& next, const void* packed, void* band_of_group, size_t ld);
 
 // The tiling's c_bytes() into C [m][n], rows `ldc` elements apart.
-void unpack_c(const GemmTiling& tiling, const void* packed, void* c, size_t ldc, Parallel& threads);
+void unpack_c(const npuenc_unpack& kernels, const GemmTiling& tiling, const void* packed, void* c,
+              size_t ldc, Parallel& threads);
 
 } // namespace npuenc

@@ -99,7 +99,7 @@ class Output {
     void finish(const Product& product, const char* sums, const CBand& band, const CBand& next,
                 size_t first, const float* scales) const {
         alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
-        product.add_up_c_band(band, next, sums, of_band, output_group);
+        product.add_up_c_band(kernels_.unpack, band, next, sums, of_band, output_group);
         const size_t row = band.band * band_rows, column = band.n_group * output_group;
         const size_t rows = std::min(band_rows, product.m() - row);
         const size_t columns = std::min(output_group, product.n() - column);

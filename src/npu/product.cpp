@@ -64,25 +64,26 @@ void Product::pack_b_strip(size_t strip, const void* columns, size_t ldb, BLayou
     }
 }
 
-void Product::unpack_c_band(size_t part, const CBand& band, const CBand& next, const char* packed,
-                            void* band_of_group, size_t ld) const {
+void Product::unpack_c_band(const npuenc_unpack& kernels, size_t part, const CBand& band,
+                            const CBand& next, const char* packed, void* band_of_group,
+                            size_t ld) const {
     const size_t bands = a_groups_.size * bands_of_group;
     const size_t i = band.band / bands, j = band.n_group / b_groups_.size;
     const auto in_piece = [&](const CBand& of) {
         return CBand{of.band % bands, of.n_group % b_groups_.size};
     };
     const bool same = next.band / bands == i && next.n_group / b_groups_.size == j;
-    npuenc::unpack_c_band(tiling(i, j, part), in_piece(band), in_piece(same ? next : band),
+    npuenc::unpack_c_band(kernels, tiling(i, j, part), in_piece(band), in_piece(same ? next : band),
                           packed + ((i * b_groups_.parts() + j) * tiles_.parts() + part) * c_piece_,
                           band_of_group, ld);
 }
 
-void Product::add_up_c_band(const CBand& band, const CBand& next, const char* packed,
-                            void* band_of_group, size_t ld) const {
-    unpack_c_band(0, band, next, packed, band_of_group, ld);
+void Product::add_up_c_band(const npuenc_unpack& kernels, const CBand& band, const CBand& next,
+                            const char* packed, void* band_of_group, size_t ld) const {
+    unpack_c_band(kernels, 0, band, next, packed, band_of_group, ld);
     for (size_t part = 1; part < tiles_.parts(); ++part) {
         alignas(cache_line) char more[band_rows * output_group * sizeof(int32_t)];
-        unpack_c_band(part, band, next, packed, more, output_group);
+        unpack_c_band(kernels, part, band, next, packed, more, output_group);
         if (overlay_.result == GemmResult::f32)
             add(reinterpret_cast<const float*>(more), static_cast<float*>(band_of_group), ld);
         else

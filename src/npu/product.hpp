@@ -62,11 +62,11 @@ class Product {
     void pack_b_strip(size_t strip, const void* columns, size_t ldb, BLayout layout,
                       unsigned right_shift, char* packed) const;
     // Of one part of depth.
-    void unpack_c_band(size_t part, const CBand& band, const CBand& next, const char* packed,
-                       void* band_of_group, size_t ld) const;
+    void unpack_c_band(const npuenc_unpack& kernels, size_t part, const CBand& band,
+                       const CBand& next, const char* packed, void* band_of_group, size_t ld) const;
     // The sums of all parts; not of results of 8 bits.
-    void add_up_c_band(const CBand& band, const CBand& next, const char* packed,
-                       void* band_of_group, size_t ld) const;
+    void add_up_c_band(const npuenc_unpack& kernels, const CBand& band, const CBand& next,
+                       const char* packed, void* band_of_group, size_t ld) const;
 
     // C by chunks of bands, each in the order in which it lies: visit(band, next).
     size_t chunks() const { return ceil_div(ceil_div(m_, band_rows), chunk_bands); }

@@ -73,6 +73,7 @@ static int run(Check* check, const char* isa, int with_bench) {
     check_softmax(check);
     check_rows(check);
     check_convert(check);
+    check_unpack(check);
     return 1;
 }
 

@@ -81,6 +81,7 @@ void check_finish(Check* check);
 void check_softmax(Check* check);
 void check_rows(Check* check);
 void check_convert(Check* check);
+void check_unpack(Check* check);
 
 /* Prints what the kernels reach beside the arithmetic peak of their instruction set. */
 void bench(const npuenc_kernels* kernels);

@@ -9,6 +9,7 @@
 
 #include "abi/stats.hpp"
 #include "aligned_buffer.hpp"
+#include "cpu/cpu_device.hpp"
 #include "cpu/thread_pool.hpp"
 #include "failure.hpp"
 #include "npu/module.hpp"
@@ -57,13 +58,15 @@ class BareProduct {
         threads.for_each(product_.chunks(), [&](size_t chunk, unsigned) {
             alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
             product_.for_each_c_band(chunk, [&](const CBand& band, const CBand& next) {
-                product_.add_up_c_band(band, next, submission.outputs(), of_band, output_group);
+                product_.add_up_c_band(unpack_, band, next, submission.outputs(), of_band,
+                                       output_group);
             });
         });
     }
 
   private:
     Array& array_;
+    const npuenc_unpack unpack_ = select_kernels(nullptr).unpack;
     const Product product_;
     const size_t row_bytes_;
     const bool converts_;

@@ -2,8 +2,8 @@
 // Packed matrices against the layout of tiles, written out index by index.
 #include <algorithm>
 
+#include "cpu/cpu_device.hpp"
 #include "cpu/thread_pool.hpp"
-#include "npu/c_columns.hpp"
 #include "npu/gemm_packing.hpp"
 #include "support.hpp"
 
@@ -165,7 +165,7 @@ void unpacks_c(const GemmOverlay& overlay, bool bf16) {
             assert_int_equal(tiling.c_bytes(), packed.size() * sizeof(T));
             const auto untouched = static_cast<Result>(77);
             std::vector<Result> c(m * ldc, untouched), expected(m * ldc, untouched);
-            unpack_c(tiling, packed.data(), c.data(), ldc, serial);
+            unpack_c(select_kernels(nullptr).unpack, tiling, packed.data(), c.data(), ldc, serial);
             for (size_t row = 0; row < m; ++row)
                 for (size_t column = 0; column < n; ++column) {
                     const size_t i = row / 256, j = column / 256;
@@ -213,29 +213,6 @@ void c_of_int16(void**) {
     unpacks_c<int16_t>(gemm_s8_s16, false);
 }
 
-// Whatever the CPU is and wherever rows begin; what lies ahead is not needed.
-template <class From, class To>
-void same_columns(UnpackColumns<From, To> portable, UnpackColumns<From, To> best) {
-    constexpr size_t count = band_rows * core_tile;
-    const std::vector<From> packed = Random(1).values<From>(count + 1);
-    for (const size_t ldc : {core_tile, core_tile + 3, output_group})
-        for (const size_t shift : {0, 1}) {
-            std::vector<To> expected(band_rows * ldc + shift, To{77}), found = expected;
-            portable(packed.data() + shift, packed.data(), expected.data() + shift, ldc);
-            best(packed.data() + shift, packed.data(), found.data() + shift, ldc);
-            assert_same(found.data(), expected.data(), found.size() * sizeof(To), "columns", ldc,
-                        shift);
-        }
-}
-
-void best_columns_are_the_portable_ones(void**) {
-    const CColumns &portable = portable_c_columns, &best = best_c_columns();
-    same_columns(portable.s32, best.s32);
-    same_columns(portable.s16, best.s16);
-    same_columns(portable.s8, best.s8);
-    same_columns(portable.f32, best.f32);
-}
-
 void threads_change_nothing(void**) {
     Serial one;
     ThreadPool three(3);
@@ -252,7 +229,8 @@ void threads_change_nothing(void**) {
             c[i].resize(m * n * 4);
             pack_a(tiling, values.data(), k, a[i].data(), threads);
             pack_b(tiling, values.data(), n, BLayout::k_by_n, 0, b[i].data(), threads);
-            unpack_c(tiling, packed_c.data(), c[i].data(), n, threads);
+            unpack_c(select_kernels(nullptr).unpack, tiling, packed_c.data(), c[i].data(), n,
+                     threads);
         }
         assert_true(a[0] == a[1] && b[0] == b[1] && c[0] == c[1]);
     }
@@ -269,8 +247,8 @@ void wrong_arguments(void**) {
                  "rows of B are 3 elements long but 2 apart");
     assert_error(pack_b(tiling, nothing, 3, BLayout::n_by_k, 0, nothing, serial), NPUENC_E_INVALID,
                  "rows of B are 4 elements long but 3 apart");
-    assert_error(unpack_c(tiling, nothing, nothing, 2, serial), NPUENC_E_INVALID,
-                 "rows of C are 3 elements long but 2 apart");
+    assert_error(unpack_c(select_kernels(nullptr).unpack, tiling, nothing, nothing, 2, serial),
+                 NPUENC_E_INVALID, "rows of C are 3 elements long but 2 apart");
     assert_error(pack_b(tiling, nothing, 3, BLayout::k_by_n, 32, nothing, serial), NPUENC_E_INVALID,
                  "right shift of 32 is above 31");
     assert_error(pack_b(wide, nothing, 3, BLayout::k_by_n, 1, nothing, serial), NPUENC_E_INVALID,
@@ -289,7 +267,6 @@ int main() {
         cmocka_unit_test(c_of_int8),
         cmocka_unit_test(c_of_int16),
         cmocka_unit_test(c_of_f32),
-        cmocka_unit_test(best_columns_are_the_portable_ones),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(wrong_arguments),
     };

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "cpu/cpu_device.hpp"
 #include "npu/gemm_packing.hpp"
 #include "npu/gemm_stream.hpp"
 #include "npu/shim_descriptor.hpp"
@@ -357,7 +358,7 @@ void multiplies(const GemmOverlay& overlay, const Shape& shape, BLayout layout,
     pack_b(tiling, b.data(), ldb, layout, shift, packed_b.data(), serial);
     const std::vector<char> packed_c = run_array(tiling, packed_a, packed_b);
     std::vector<Result> c(m * n);
-    unpack_c(tiling, packed_c.data(), c.data(), n, serial);
+    unpack_c(select_kernels(nullptr).unpack, tiling, packed_c.data(), c.data(), n, serial);
 
     for (size_t i = 0; i < m; ++i)
         for (size_t j = 0; j < n; ++j) {

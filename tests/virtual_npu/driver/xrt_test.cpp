@@ -25,6 +25,7 @@ extern "C" {
 #include <string>
 #include <vector>
 
+#include "cpu/cpu_device.hpp"
 #include "npu/gemm_packing.hpp"
 #include "npu/gemm_stream.hpp"
 #include "tests/virtual_npu/products/product.hpp"
@@ -114,7 +115,8 @@ class Gemm {
             c_.sync(XCL_BO_SYNC_BO_FROM_DEVICE);
         const size_t element = result_bytes(tiling_.overlay());
         std::vector<uint8_t> result(tiling_.m() * tiling_.n() * element);
-        unpack_c(tiling_, c_.map<void*>(), result.data(), tiling_.n(), thread_);
+        unpack_c(select_kernels(nullptr).unpack, tiling_, c_.map<void*>(), result.data(),
+                 tiling_.n(), thread_);
         return result == plain_product(tiling_.overlay(), operands_, shift_);
     }
 

@@ -14,6 +14,7 @@
 
 #include <time.h>
 
+#include "cpu/cpu_device.hpp"
 #include "kernels/aie2/attention_s8_64x64.hpp"
 #include "kernels/aie2/container/xclbin.hpp"
 #include "kernels/aie2/matmul_s8_16x16.hpp"
@@ -134,7 +135,7 @@ std::vector<uint8_t> unpacked(const GemmTiling& tiling, const std::vector<uint8_
     Serial thread;
     const size_t element = result_bytes(tiling.overlay());
     std::vector<uint8_t> result(tiling.m() * tiling.n() * element);
-    unpack_c(tiling, c.data(), result.data(), tiling.n(), thread);
+    unpack_c(select_kernels(nullptr).unpack, tiling, c.data(), result.data(), tiling.n(), thread);
     return result;
 }
 

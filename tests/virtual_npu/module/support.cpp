@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "cpu/cpu_device.hpp"
 #include "kernels/aie2/container/xclbin.hpp"
 #include "npu/gemm_packing.hpp"
 #include "npu/gemm_stream.hpp"
@@ -177,7 +178,7 @@ bool Product::is_right() const {
     const size_t m = tiling_.m(), n = tiling_.n(), k = tiling_.k();
     std::vector<int32_t> c(m * n);
     Serial thread;
-    unpack_c(tiling_, outputs_.memory, c.data(), n, thread);
+    unpack_c(select_kernels(nullptr).unpack, tiling_, outputs_.memory, c.data(), n, thread);
     for (size_t i = 0; i < m; ++i)
         for (size_t j = 0; j < n; ++j) {
             int32_t sum = 0;

@@ -13,6 +13,7 @@
 #include <stdexcept>
 
 #include "bf16_model.hpp"
+#include "cpu/cpu_device.hpp"
 #include "npu/gemm_packing.hpp"
 #include "npu/gemm_stream.hpp"
 
@@ -125,7 +126,7 @@ std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overla
 
     const size_t element = result_bytes(overlay);
     std::vector<uint8_t> result(operands.m * operands.n * element);
-    unpack_c(tiling, c.data(), result.data(), operands.n, thread);
+    unpack_c(select_kernels(nullptr).unpack, tiling, c.data(), result.data(), operands.n, thread);
     return result;
 }
 
