@@ -3,9 +3,9 @@
 // NPUENC_PRECISION_BF16X2.
 //
 // A float is high + low, both bf16 to nearest, within 2^-16 of itself. So x w is the sum of high
-// high, high low and low high; low low, at most 2^-16 of it, is left out. The CPU's kernels multiply
-// both parts at once. For an array these are one product of three times the depth, side by side in
-// K:
+// high, high low and low high; low low, at most 2^-16 of it, is left out. The CPU's kernels
+// multiply both parts at once. For an array these are one product of three times the depth, side by
+// side in K:
 //   x   high | low  | high
 //   W   low  | high | high
 // The small ones are added up first.
