@@ -67,7 +67,7 @@ def files_of_rpms(root):
         name = rpm.name.rsplit("-", 2)[0]
         listed = root.output("rpm", "--query", "--queryformat",
                              r"[%{FILEMODES:perms} %{FILENAMES}\n]", "--package",
-                             f"/{rpm.relative_to(root.path)}", user=BUILDER)
+                             f"/{rpm.relative_to(root.path)}")
         files[name] = set(common(line.split(" ", 1)[1] for line in listed.splitlines()
                                  if line and not line.startswith("d")))
     return files

@@ -25,7 +25,7 @@ def test(report, root, suite, source, tarball, logs):
     with report.check("subproject: a project that has the release as a wrap, built statically"), \
             compiler_cache(root, f"{suite}-subproject"):
         shutil.copytree(source / "tests/packaging/subproject", project)
-        packages = project / "subprojects" / "packagecache"
+        packages = project / "subprojects" / "packagefiles"
         packages.mkdir(parents=True)
         shutil.copy(tarball, packages)
         digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
