@@ -126,6 +126,11 @@ static inline int32_t npuenc_dl_load(npuenc_dl* dl, const char* path) {
         {"npuenc_run_op_get", offsetof(npuenc_dl, npuenc_run_op_get)},
         {"npuenc_run_free", offsetof(npuenc_dl, npuenc_run_free)},
     };
+#ifdef __cplusplus
+    char* const start = reinterpret_cast<char*>(dl);
+#else
+    char* const start = (char*)dl;
+#endif
     void* library;
     size_t i;
     memset(dl, 0, sizeof *dl);
@@ -145,7 +150,7 @@ static inline int32_t npuenc_dl_load(npuenc_dl* dl, const char* path) {
             return NPUENC_E_UNSUPPORTED;
         }
         /* ISO C has no conversion of void* to a function's address; POSIX has them look alike. */
-        memcpy((char*)dl + functions[i].member, &function, sizeof function);
+        memcpy(start + functions[i].member, &function, sizeof function);
     }
     dl->library = library;
     return NPUENC_OK;

@@ -59,6 +59,11 @@ static inline int32_t npuenc_dl_load(npuenc_dl* dl, const char* path) {{
     }} functions[] = {{
 {entries}
     }};
+#ifdef __cplusplus
+    char* const start = reinterpret_cast<char*>(dl);
+#else
+    char* const start = (char*)dl;
+#endif
     void* library;
     size_t i;
     memset(dl, 0, sizeof *dl);
@@ -78,7 +83,7 @@ static inline int32_t npuenc_dl_load(npuenc_dl* dl, const char* path) {{
             return NPUENC_E_UNSUPPORTED;
         }}
         /* ISO C has no conversion of void* to a function's address; POSIX has them look alike. */
-        memcpy((char*)dl + functions[i].member, &function, sizeof function);
+        memcpy(start + functions[i].member, &function, sizeof function);
     }}
     dl->library = library;
     return NPUENC_OK;

@@ -35,19 +35,20 @@ enum class Instruction { streaming_store, fence, other };
 Instruction decode(const uint8_t* code) {
     if (code[0] == 0x0f && code[1] == 0xae && code[2] == 0xf8)
         return Instruction::fence; // SFENCE
-    if (code[0] == 0x66) {         // MOVNTDQ m128, xmm
-        code += 1 + ((code[1] & 0xf0) == 0x40);
-        return code[0] == 0x0f && code[1] == 0xe7 ? Instruction::streaming_store
-                                                  : Instruction::other;
-    }
-    if (code[0] == 0xc5) // the same of AVX
-        return (code[1] & 3) == 1 && code[2] == 0xe7 ? Instruction::streaming_store
-                                                     : Instruction::other;
-    if (code[0] == 0xc4)
-        return (code[1] & 0x1f) == 1 && (code[2] & 3) == 1 && code[3] == 0xe7
+    // MOVNTDQ or MOVNTPS m128, xmm, and the same of AVX.
+    const auto of = [](unsigned prefix, unsigned opcode) {
+        return (prefix == 1 && opcode == 0xe7) || (prefix == 0 && opcode == 0x2b)
                    ? Instruction::streaming_store
                    : Instruction::other;
-    return Instruction::other;
+    };
+    if (code[0] == 0xc5)
+        return of(code[1] & 3, code[2]);
+    if (code[0] == 0xc4)
+        return (code[1] & 0x1f) == 1 ? of(code[2] & 3, code[3]) : Instruction::other;
+    const unsigned prefix = code[0] == 0x66;
+    code += prefix;
+    code += (code[0] & 0xf0) == 0x40; // REX
+    return code[0] == 0x0f ? of(prefix, code[1]) : Instruction::other;
 }
 
 void protect(bool writable) {
