@@ -72,7 +72,7 @@ const npuenc_module& load_module() {
         fail(NPUENC_E_UNSUPPORTED,
              "%s is of another version than libnpuenc: install npuenc-xrt of version %d.%d.%d",
              path.c_str(), NPUENC_VERSION_MAJOR, NPUENC_VERSION_MINOR, NPUENC_VERSION_PATCH);
-    handle.release();
+    (void)handle.release(); // loaded for good
     return *module;
 }
 
