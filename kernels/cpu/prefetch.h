@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a tile asks the caches for, since it is read soon.
+ * What kernels ask the caches for, since it is read soon.
  */
 #ifndef NPUENC_KERNELS_PREFETCH_H
 #define NPUENC_KERNELS_PREFETCH_H
@@ -11,10 +11,16 @@
 
 enum { line_bytes = 64 };
 
-/* Asks for what lies before `end`. */
+/* Into the L2, from `at` up to `end`. */
 static inline void prefetch(const char* at, const char* end) {
     for (; at < end; at += line_bytes)
         __builtin_prefetch(at, 0, 2);
+}
+
+/* Into the L1, for what the kernel itself reads next. */
+static inline void prefetch_next(const void* at, size_t bytes) {
+    for (size_t byte = 0; byte < bytes; byte += line_bytes)
+        __builtin_prefetch((const char*)at + byte, 0, 3);
 }
 
 /* All of it at once, where a tile takes no longer than that does. */

@@ -32,4 +32,21 @@ static inline void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld
             out[i * nr + j] = j < cols ? in[i * ld + j] : 0;
 }
 
+/* What the sums of a tile of floats begin with, and where they go. */
+static inline void begin_sums(const npuenc_tile* tile, float sum[mr][nr]) {
+    const float* c = tile->c;
+    memset(sum, 0, sizeof(float[mr][nr]));
+    if (tile->accumulate)
+        for (size_t r = 0; r < tile->rows; r++)
+            for (size_t j = 0; j < tile->cols; j++)
+                sum[r][j] = c[r * tile->ldc + j];
+}
+
+static inline void end_sums(const npuenc_tile* tile, float sum[mr][nr]) {
+    float* c = tile->c;
+    for (size_t r = 0; r < tile->rows; r++)
+        for (size_t j = 0; j < tile->cols; j++)
+            c[r * tile->ldc + j] = sum[r][j];
+}
+
 #endif /* NPUENC_KERNELS_REFERENCE_GEMM_H */

@@ -20,15 +20,11 @@ static void widen(size_t n, const uint16_t* in, float* out) {
 
 static void multiply_tile(const npuenc_tile* tile) {
     prefetch_soon(tile);
-    const size_t rows = tile->rows, cols = tile->cols;
+    const size_t rows = tile->rows;
     const char* a = tile->a;
     const uint16_t* b = tile->b;
-    float* c = tile->c;
-    float sum[mr][nr] = {{0}};
-    if (tile->accumulate)
-        for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < cols; j++)
-                sum[r][j] = c[r * tile->ldc + j];
+    float sum[mr][nr];
+    begin_sums(tile, sum);
     for (size_t done = 0; done < tile->k; done += block) {
         const size_t n = tile->k - done < block ? tile->k - done : block;
         float wide_b[block * nr];
@@ -41,9 +37,7 @@ static void multiply_tile(const npuenc_tile* tile) {
                     sum[r][j] += wide_a[i] * wide_b[i * nr + j];
         }
     }
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < cols; j++)
-            c[r * tile->ldc + j] = sum[r][j];
+    end_sums(tile, sum);
 }
 
 void npuenc_gemm_bf16_init_reference(npuenc_gemm* family) {

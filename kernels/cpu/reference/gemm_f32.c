@@ -10,24 +10,18 @@ typedef float element;
 
 static void multiply_tile(const npuenc_tile* tile) {
     prefetch_soon(tile);
-    const size_t rows = tile->rows, cols = tile->cols;
+    const size_t rows = tile->rows;
     const char* a = tile->a;
     const float* b = tile->b;
-    float* c = tile->c;
-    float sum[mr][nr] = {{0}};
-    if (tile->accumulate)
-        for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < cols; j++)
-                sum[r][j] = c[r * tile->ldc + j];
+    float sum[mr][nr];
+    begin_sums(tile, sum);
     for (size_t i = 0; i < tile->k; i++, b += nr)
         for (size_t r = 0; r < rows; r++) {
             const float factor = ((const float*)(const void*)(a + r * tile->lda))[i];
             for (size_t j = 0; j < nr; j++)
                 sum[r][j] += factor * b[j];
         }
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < cols; j++)
-            c[r * tile->ldc + j] = sum[r][j];
+    end_sums(tile, sum);
 }
 
 void npuenc_gemm_f32_init_reference(npuenc_gemm* family) {

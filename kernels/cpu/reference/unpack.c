@@ -14,7 +14,7 @@ enum { rows = npuenc_unpacked_rows, cols = npuenc_unpacked_cols };
     static void name(const type* packed, const type* ahead, type* c, size_t ldc) {                 \
         enum { strip = rows * (width) };                                                           \
         for (size_t col = 0; col < cols; col += (width), ahead += strip) {                         \
-            prefetch((const char*)ahead, (const char*)(ahead + strip));                            \
+            prefetch_next(ahead, strip * sizeof *ahead);                                           \
             for (size_t row = 0; row < rows; row++, packed += (width))                             \
                 memcpy(c + row * ldc + col, packed, (width) * sizeof *c);                          \
         }                                                                                          \
@@ -26,7 +26,7 @@ UNPACK(f32, float, npuenc_unpacked_width_f32)
 static void s16(const int16_t* packed, const int16_t* ahead, int32_t* c, size_t ldc) {
     enum { width = npuenc_unpacked_width, strip = rows * width };
     for (size_t col = 0; col < cols; col += width, ahead += strip) {
-        prefetch((const char*)ahead, (const char*)(ahead + strip));
+        prefetch_next(ahead, strip * sizeof *ahead);
         for (size_t row = 0; row < rows; row++, packed += width)
             for (size_t i = 0; i < width; i++)
                 c[row * ldc + col + i] = packed[i];

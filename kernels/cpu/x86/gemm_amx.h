@@ -147,13 +147,13 @@ static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile,
     /* A little with each group: at once it would take all that can be asked for at a time, and what
      * is multiplied next would wait. */
     const char *soon = tile->soon, *const soon_end = soon + tile->soon_bytes;
-    const size_t soon_step = tile->soon_bytes / (tile->k / k_group + 1) + line_bytes;
+    const ptrdiff_t soon_step =
+        (ptrdiff_t)(tile->soon_bytes / (tile->k / k_group + 1) / line_bytes + 1) * line_bytes;
     for (size_t k = 0; k < tile->k; k += k_group) {
         multiply_group(lower, right, a, lda, b);
-        const char* const stop =
-            soon_end - soon > (ptrdiff_t)soon_step ? soon + soon_step : soon_end;
-        for (; soon < stop; soon += line_bytes)
-            __builtin_prefetch(soon, 0, 2);
+        const char* const stop = soon_end - soon > soon_step ? soon + soon_step : soon_end;
+        prefetch(soon, stop);
+        soon = stop;
         a += parts * tile_bytes;
         b += parts * group_of_panel;
     }
