@@ -54,7 +54,7 @@ class CpuDevice final : public Device {
   private:
     template <class Store>
     void multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, const void* a,
-                           const void* b, void* c, Store&& store);
+                           const void* b, void* c, Store store);
 
     const npuenc_kernels kernels_;
     Team team_;

@@ -2,12 +2,14 @@
 // Blocking of products for the caches, the same for every family of tile kernels.
 //
 // A task of the pool multiplies a block of packed rows of A, which stay in its L2, by a range of
-// panels of B, each of which meets all the rows of the block before the next one comes:
+// panels of B:
 //
-//   for panels of B
-//     for slices of k           one, unless k is very large
-//       for panels of rows
-//         tile, then finish     bias, GELU, conversion, ... while the sums are in L1
+//   for ranges of columns         one panel of B, or as many as stay in the L2
+//     for ranges of rows          all, or as many as stay in the L1
+//       for panels of B
+//         for slices of k         one, unless k is very large
+//           for panels of rows
+//             tile, then finish   bias, GELU, conversion, ... while the sums are in L1
 //
 // Slices depend on k alone, and a tile kernel adds in the order of k: an element is the same
 // however rows and columns are split.
@@ -62,6 +64,9 @@ struct Block {
     const char* a; // packed rows, `lda` bytes apart
     size_t lda;
     Panels b;
+    // Of the first element, and elements from row to row, where sums are left as they are.
+    void* c = nullptr;
+    size_t ldc = 0;
 };
 
 // Tiles of a family may be multiplied by this thread while one of these lives.
@@ -82,38 +87,38 @@ class TileScope {
     const npuenc_gemm& gemm_;
 };
 
-// The next panel of B: each tile of this one asks for a part of it.
-class NextPanel {
-  public:
-    NextPanel(const char* data, size_t bytes, size_t n_tiles)
-        : data_(data), end_(data + bytes), step_(round_up(ceil_div(bytes, n_tiles), cache_line)) {}
-
-    void give_part(npuenc_tile& tile) {
-        tile.soon = data_;
-        tile.soon_bytes = std::min<size_t>(step_, static_cast<size_t>(end_ - data_));
-        data_ += tile.soon_bytes;
-    }
-
-  private:
-    const char *data_, *end_;
-    size_t step_;
-};
+// Each tile asks for a part, the i-th of n, of what is multiplied later.
+inline void ask_for_part(npuenc_tile& tile, const char* data, size_t bytes, size_t i, size_t n) {
+    const size_t step = round_up(ceil_div(bytes, n), cache_line);
+    const size_t begin = std::min(bytes, i * step);
+    tile.soon = data + begin;
+    tile.soon_bytes = std::min(step, bytes - begin);
+}
 
 // Of a packed row in one go: above that, panels of B would be read from far away for every panel of
 // rows.
 constexpr size_t slice_bytes = 8192;
 
-// Asks for `bytes` of each of some rows, which are to be written or read a little later.
-inline void prefetch_rows(const void* data, size_t rows, size_t bytes, size_t stride) {
-    const char* row = static_cast<const char*>(data);
-    for (size_t i = 0; i < rows; ++i, row += stride)
-        for (size_t byte = 0; byte < bytes; byte += cache_line)
-            __builtin_prefetch(row + byte, 1, 2);
-}
-
 constexpr size_t slice_length(const npuenc_gemm& gemm) {
     return slice_bytes / gemm.a_size;
 }
+
+// How many rows meet how many panels of B before others come. Where a panel of rows fits into the
+// L1, it meets, with others that fit too, as many panels as fit into the L2 beside A: the result is
+// written along a few rows at a time. Else a panel of B meets all the rows of the block.
+struct Order {
+    size_t rows, panels = 1;
+
+    Order(const npuenc_gemm& gemm, const Block& block) : rows(block.rows) {
+        constexpr size_t panel_bytes = size_t{36} << 10, rows_bytes = size_t{24} << 10;
+        constexpr size_t most_rows = 32, panels_bytes = size_t{384} << 10;
+        if (gemm.mr * block.lda <= panel_bytes) {
+            const size_t fitting = std::min(most_rows, rows_bytes / block.lda);
+            rows = std::max<size_t>(1, fitting / gemm.mr) * gemm.mr;
+            panels = std::max<size_t>(1, panels_bytes / std::max<size_t>(1, block.b.stride));
+        }
+    }
+};
 
 // What multiply needs for blocks of up to `rows` rows.
 inline void need_sums(Scratch::Sizes& sizes, const npuenc_gemm& gemm, size_t rows, size_t k) {
@@ -121,47 +126,55 @@ inline void need_sums(Scratch::Sizes& sizes, const npuenc_gemm& gemm, size_t row
     sizes.need<int32_t>(Scratch::sums, size_product(kept_rows, gemm.nr));
 }
 
-// expect(row, rows, col, cols): called before a tile that finish will be called for, to ask for
-// what that will touch. finish(row, rows, col, cols, sums, ld): called once for each tile of the
-// block; sums are f32 or s32, `ld` elements from row to row.
-template <class Expect, class Finish>
-void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratch, Expect&& expect,
+// finish(row, rows, col, cols, sums, ld): called once for each tile of the block; sums are f32 or
+// s32, `ld` elements from row to row, in the block's c if it has one.
+template <class Finish>
+void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratch,
               Finish&& finish) {
     const size_t mr = gemm.mr, nr = gemm.nr;
-    const size_t slice = slice_length(gemm);
+    const size_t slice = slice_length(gemm), start = groups_bytes(gemm, block.k);
     const bool sliced = block.k > slice;
-    auto* sums = scratch.get<int32_t>(Scratch::sums);
-    const size_t start = groups_bytes(gemm, block.k);
+    const size_t end_panel = ceil_div(block.end_col, nr), n_row_panels = ceil_div(block.rows, mr);
+    auto* const kept = block.c ? nullptr : scratch.get<int32_t>(Scratch::sums);
+    const Order order(gemm, block);
     const TileScope scope(gemm);
 
     npuenc_tile tile;
     tile.lda = block.lda;
-    tile.ldc = nr;
-    for (size_t col = block.first_col; col < block.end_col; col += nr) {
-        const char* panel = block.b.data + col / nr * block.b.stride;
+    tile.ldc = block.c ? block.ldc : nr;
+    const auto multiply_panel = [&](size_t j, size_t first_row, size_t end_row) {
+        const char* panel = block.b.data + j * block.b.stride;
+        const size_t col = j * nr;
+        const bool more = j + order.panels < end_panel;
+        const char* later = more ? panel + order.panels * block.b.stride : nullptr;
         tile.cols = std::min(nr, block.end_col - col);
         tile.start = reinterpret_cast<const int32_t*>(panel + start);
-        NextPanel next(panel + block.b.stride, col + nr < block.end_col ? block.b.stride : 0,
-                       ceil_div(block.rows, mr));
         size_t k = 0;
         do {
             tile.k = std::min(slice, block.k - k);
             tile.b = panel + k * nr * gemm.b_size;
             tile.accumulate = k > 0;
-            for (size_t row = 0; row < block.rows; row += mr) {
-                tile.rows = std::min(mr, block.rows - row);
+            for (size_t row = first_row; row < end_row; row += mr) {
+                tile.rows = std::min(mr, end_row - row);
                 tile.a = block.a + row * block.lda + k * gemm.a_size;
-                tile.c = sums + (sliced ? row * nr : 0);
-                next.give_part(tile);
-                if (k + tile.k == block.k)
-                    expect(row, tile.rows, col, tile.cols);
+                if (block.c)
+                    tile.c =
+                        static_cast<int32_t*>(block.c) + row * block.ldc + (col - block.first_col);
+                else
+                    tile.c = kept + (sliced ? row * nr : 0);
+                ask_for_part(tile, later, more ? block.b.stride : 0, row / mr, n_row_panels);
                 gemm.tile(&tile);
                 if (k + tile.k == block.k)
-                    finish(row, tile.rows, col, tile.cols, tile.c, nr);
+                    finish(row, tile.rows, col, tile.cols, tile.c, tile.ldc);
             }
             k += tile.k;
         } while (k < block.k);
-    }
+    };
+
+    for (size_t first = block.first_col / nr; first < end_panel; first += order.panels)
+        for (size_t row = 0; row < block.rows; row += order.rows)
+            for (size_t j = first; j < std::min(end_panel, first + order.panels); ++j)
+                multiply_panel(j, row, std::min(block.rows, row + order.rows));
 }
 
 // How a product of m rows and n columns is split into tasks of about the same size, enough for all

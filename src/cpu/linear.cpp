@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Linear layers, and convolutions through overlapping rows.
-#include <cstring>
-
 #include "cpu/cpu_device.hpp"
 #include "device/linear_finish.hpp"
 #include "error.hpp"
@@ -124,13 +122,6 @@ class Input {
     const char* x_;
 };
 
-void prefetch_finish(const npuenc_finish& finish, size_t rows, size_t cols) {
-    const size_t size = finish.type == npuenc_float_f32 ? 4 : 2;
-    prefetch_rows(finish.y, rows, cols * size, finish.ldy * size);
-    if (finish.addend && finish.addend != finish.y)
-        prefetch_rows(finish.addend, rows, cols * sizeof(float), finish.ld_addend * sizeof(float));
-}
-
 } // namespace
 
 void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void* x, void* y,
@@ -166,9 +157,6 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         }
         multiply(
             gemm, block, scratch,
-            [&](size_t row, size_t rows, size_t col, size_t cols) {
-                prefetch_finish(shifted(finish, part.first_row + row, col), rows, cols);
-            },
             [&](size_t row, size_t rows, size_t col, size_t cols, const void* sums, size_t ld) {
                 npuenc_finish here = shifted(finish, part.first_row + row, col);
                 if (int8) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Products of two matrices given at the call: B is packed once for all rows that meet it.
-#include <cstring>
+#include <type_traits>
 
 #include "cpu/cpu_device.hpp"
 #include "error.hpp"
@@ -31,10 +31,11 @@ struct Operands {
 
 } // namespace
 
-// store(rows, cols, sums, ld, c): a tile's sums into c.
+// store(rows, cols, sums, ld, c): a tile's sums into c; nullptr: they are c, as they are.
 template <class Store>
 void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, const void* a,
-                                  const void* b, void* c, Store&& store) {
+                                  const void* b, void* c, Store store) {
+    constexpr bool in_place = std::is_null_pointer_v<Store>;
     if (shape.batch == 0 || shape.m == 0 || shape.n == 0)
         return;
     const Operands operands = {shape,
@@ -88,20 +89,21 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
                         gemm.pack_a(shape.k, operands.a_row(item, part.first_row + row),
                                     rows + row * lda);
                     const char* b_panels = packed.data<char>() + (shared ? 0 : i * panels * stride);
-                    const Block block = {part.rows, part.first_col,    part.end_col, shape.k, rows,
-                                         lda,       {b_panels, stride}};
-                    multiply(
-                        gemm, block, scratch,
-                        [&](size_t row, size_t n_rows, size_t col, size_t n_cols) {
-                            prefetch_rows(
-                                operands.c_at(item, part.first_row + row, first_col + col), n_rows,
-                                n_cols * operands.out_size, shape.ldc * operands.out_size);
-                        },
-                        [&](size_t row, size_t n_rows, size_t col, size_t n_cols, const void* sums,
-                            size_t ld) {
-                            store(n_rows, n_cols, sums, ld,
-                                  operands.c_at(item, part.first_row + row, first_col + col));
-                        });
+                    Block block = {part.rows, part.first_col,    part.end_col, shape.k, rows,
+                                   lda,       {b_panels, stride}};
+                    const auto c_at = [&](size_t row, size_t col) {
+                        return operands.c_at(item, part.first_row + row, first_col + col);
+                    };
+                    if constexpr (in_place) {
+                        block.c = c_at(0, part.first_col);
+                        block.ldc = shape.ldc;
+                    }
+                    multiply(gemm, block, scratch,
+                             [&](size_t row, size_t n_rows, size_t col, size_t n_cols,
+                                 const void* sums, size_t ld) {
+                                 if constexpr (!in_place)
+                                     store(n_rows, n_cols, sums, ld, c_at(row, col));
+                             });
                 });
         }
     }
@@ -111,11 +113,6 @@ void CpuDevice::matmul(const Matmul& shape, const void* a, const void* b, void* 
     const npuenc_dtype type = shape.a_type, result = shape.c_type;
     const auto is = [&](npuenc_dtype operands, npuenc_dtype results) {
         return type == operands && shape.b_type == operands && result == results;
-    };
-    const auto as_they_are = [&](size_t rows, size_t cols, const void* sums, size_t ld, void* to) {
-        for (size_t row = 0; row < rows; ++row)
-            std::memcpy(static_cast<int32_t*>(to) + row * shape.ldc,
-                        static_cast<const int32_t*>(sums) + row * ld, cols * sizeof(int32_t));
     };
     const auto to_bf16 = [&](size_t rows, size_t cols, const void* sums, size_t ld, void* to) {
         npuenc_finish finish{};
@@ -131,13 +128,13 @@ void CpuDevice::matmul(const Matmul& shape, const void* a, const void* b, void* 
                                        static_cast<int8_t*>(to) + row * shape.ldc);
     };
     if (is(NPUENC_F32, NPUENC_F32))
-        multiply_matrices(kernels_.gemm_f32, shape, a, b, c, as_they_are);
+        multiply_matrices(kernels_.gemm_f32, shape, a, b, c, nullptr);
     else if (is(NPUENC_BF16, NPUENC_F32))
-        multiply_matrices(kernels_.gemm_bf16, shape, a, b, c, as_they_are);
+        multiply_matrices(kernels_.gemm_bf16, shape, a, b, c, nullptr);
     else if (is(NPUENC_BF16, NPUENC_BF16))
         multiply_matrices(kernels_.gemm_bf16, shape, a, b, c, to_bf16);
     else if (is(NPUENC_S8, NPUENC_S32))
-        multiply_matrices(kernels_.gemm_s8, shape, a, b, c, as_they_are);
+        multiply_matrices(kernels_.gemm_s8, shape, a, b, c, nullptr);
     else if (is(NPUENC_S8, NPUENC_S8))
         multiply_matrices(kernels_.gemm_s8, shape, a, b, c, to_s8);
     else

@@ -8,7 +8,9 @@
  *   enum { parts = ... };
  *
  * Two tiles of A meet two of B: their four products take twice as long as the four loads, and the
- * eight tiles are all that there are. B has sixteen rows of a panel, every other half of them.
+ * eight tiles are all that there are. B has sixteen rows of a panel, every other half of them. Each
+ * tile is loaded anew as soon as its last product has begun; B, of which the next panel comes next,
+ * so that it does not push A out of the L1.
  *
  * All in assembly: GCC's intrinsics do not say that tiles are read from memory.
  */
@@ -24,6 +26,9 @@ enum { group_of_panel = tile_rows * panel_bytes }; /* bytes of a part of a group
 #define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm%c0" ::"i"(t))
 #define TILE_LOAD(t, from, ld)                                                                     \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(ld), "i"(t) : "memory")
+/* What is read once. */
+#define TILE_LOAD_ONCE(t, from, ld)                                                                \
+    __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(ld), "i"(t) : "memory")
 #define TILE_STORE(t, to, ld)                                                                      \
     __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(ld), "i"(t) : "memory")
 #define TILE_MULTIPLY(a, b, c)                                                                     \
@@ -73,43 +78,54 @@ static void end(void) {
 
 /* `lower` and `right`, here and below: whether there are such rows and columns; constants wherever
  * this is expanded. */
-static ALWAYS_INLINE void load_a(int lower, const char* a, size_t lda) {
+static ALWAYS_INLINE void load(int lower, int right, const char* a, size_t lda, const char* b) {
+    const size_t ldb = panel_bytes;
+    TILE_LOAD_ONCE(b_left, b, ldb);
     TILE_LOAD(a_upper, a, lda);
     if (lower)
         TILE_LOAD(a_lower, a + tile_rows * lda, lda);
+    if (right)
+        TILE_LOAD_ONCE(b_right, b + tile_bytes, ldb);
 }
 
-static ALWAYS_INLINE void load_b(int right, const char* b) {
+/* Of a group of a panel, what is multiplied first. */
+static ALWAYS_INLINE const char* first_part(const char* b) {
+    return b + (parts - 1) * group_of_panel;
+}
+
+/* Multiplies what is loaded, and loads what comes next: new_a and new_b are constants. */
+static ALWAYS_INLINE void multiply_and_load(int lower, int right, int new_a, const char* a,
+                                            size_t lda, int new_b, const char* b) {
     const size_t ldb = panel_bytes;
-    TILE_LOAD(b_left, b, ldb);
-    if (right)
-        TILE_LOAD(b_right, b + tile_bytes, ldb);
-}
-
-static ALWAYS_INLINE void multiply_loaded(int lower, int right) {
     TILE_MULTIPLY(a_upper, b_left, sum_upper_left);
-    if (right)
-        TILE_MULTIPLY(a_upper, b_right, sum_upper_right);
     if (lower)
         TILE_MULTIPLY(a_lower, b_left, sum_lower_left);
+    if (new_b)
+        TILE_LOAD_ONCE(b_left, b, ldb);
+    if (right)
+        TILE_MULTIPLY(a_upper, b_right, sum_upper_right);
+    if (new_a)
+        TILE_LOAD(a_upper, a, lda);
     if (lower && right)
         TILE_MULTIPLY(a_lower, b_right, sum_lower_right);
+    if (new_a && lower)
+        TILE_LOAD(a_lower, a + tile_rows * lda, lda);
+    if (new_b && right)
+        TILE_LOAD_ONCE(b_right, b + tile_bytes, ldb);
 }
 
-/* Of two parts, all products but that of the low ones, which is left out. */
+/* Multiplies a group of which the first parts are loaded, and loads those of the next one, if there
+ * is one. Of two parts these are the high ones of A and the low ones of B: all products are taken
+ * but that of the low ones. */
 static ALWAYS_INLINE void multiply_group(int lower, int right, const char* a, size_t lda,
-                                         const char* b) {
-    load_a(lower, a, lda);
+                                         const char* b, int more) {
     if (parts == 2) {
-        load_b(right, b + group_of_panel);
-        multiply_loaded(lower, right);
+        multiply_and_load(lower, right, 0, a, lda, 1, b);
+        multiply_and_load(lower, right, 1, a + tile_bytes, lda, 0, b);
     }
-    load_b(right, b);
-    multiply_loaded(lower, right);
-    if (parts == 2) {
-        load_a(lower, a + tile_bytes, lda);
-        multiply_loaded(lower, right);
-    }
+    a += parts * tile_bytes;
+    b += parts * group_of_panel;
+    multiply_and_load(lower, right, more, a, lda, more, first_part(b));
 }
 
 static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile, void* sums,
@@ -149,13 +165,18 @@ static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile,
     const char *soon = tile->soon, *const soon_end = soon + tile->soon_bytes;
     const ptrdiff_t soon_step =
         (ptrdiff_t)(tile->soon_bytes / (tile->k / k_group + 1) / line_bytes + 1) * line_bytes;
-    for (size_t k = 0; k < tile->k; k += k_group) {
-        multiply_group(lower, right, a, lda, b);
-        const char* const stop = soon_end - soon > soon_step ? soon + soon_step : soon_end;
-        prefetch(soon, stop);
-        soon = stop;
-        a += parts * tile_bytes;
-        b += parts * group_of_panel;
+    if (tile->k > 0) {
+        load(lower, right, a, lda, first_part(b));
+        for (size_t k = k_group; k < tile->k; k += k_group) {
+            multiply_group(lower, right, a, lda, b, 1);
+            const char* const stop = soon_end - soon > soon_step ? soon + soon_step : soon_end;
+            prefetch(soon, stop);
+            soon = stop;
+            a += parts * tile_bytes;
+            b += parts * group_of_panel;
+        }
+        multiply_group(lower, right, a, lda, b, 0);
+        prefetch(soon, soon_end);
     }
     TILE_STORE(sum_upper_left, upper_c, stride);
     if (right)
