@@ -122,6 +122,12 @@ class Input {
     const char* x_;
 };
 
+// Whether the sums are y, as they are.
+bool changes_nothing(const npuenc_finish& finish) {
+    return finish.type == npuenc_float_f32 && !finish.row_scale && !finish.col_scale &&
+           !finish.bias && finish.gelu == npuenc_gelu_none && !finish.addend;
+}
+
 } // namespace
 
 void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void* x, void* y,
@@ -136,6 +142,7 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     const Input input(kernels_, gemm, *weight, shape, x);
     const npuenc_finish finish =
         finish_of(shape, weight->precision(), weight->scales(), weight->bias(), y);
+    const bool in_place = !int8 && changes_nothing(finish);
     const Split split(gemm, shape.rows, weight->n_out(), k, team_.n_threads());
     const size_t lda = row_stride(gemm, k);
     Scratch::Sizes sizes;
@@ -148,6 +155,10 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         char* packed = scratch.get<char>(Scratch::a_rows);
         float* scales = scratch.get<float>(Scratch::row_scales);
         Block block = {part.rows, part.first_col, part.end_col, k, packed, lda, weight->panels()};
+        if (in_place) {
+            block.c = shifted(finish, part.first_row, part.first_col).y;
+            block.ldc = finish.ldy;
+        }
         if (input.is_packed()) {
             block.a = input.at(part.first_row);
             block.lda = input.stride();
@@ -158,6 +169,8 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         multiply(
             gemm, block, scratch,
             [&](size_t row, size_t rows, size_t col, size_t cols, const void* sums, size_t ld) {
+                if (in_place)
+                    return;
                 npuenc_finish here = shifted(finish, part.first_row + row, col);
                 if (int8) {
                     here.row_scale = scales + row;

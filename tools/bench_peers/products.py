@@ -16,7 +16,7 @@ from .process import Worker
 LEAST_MS = 15
 
 # The largest difference of two results, as a share of the largest value: sums in another order;
-# roundings of bf16 in other places; one side's int8 product is all of its work.
+# roundings of bf16 and int8 in other places.
 AGREEMENT = {"f32": 1e-4, "bf16": 0.02, "s8": 0, "int8": 1e-3}
 
 
@@ -48,8 +48,8 @@ RIVALS = [Rival("onednn_products", "oneDNN", "onednn"),
 def note(case, rival):
     """Where the two do not do quite the same."""
     if case.type == "int8":
-        return ("npuenc also quantises the rows and scales the sums back to f32; oneDNN's is "
-                "s8 × s8 → s32")
+        return ("from f32 to f32; the scale of each row npuenc finds and multiplies by, oneDNN is "
+                "given and leaves out")
     if case.kind == "attention" and rival.engine == "onednn_products":
         return "oneDNN: matmul, softmax, matmul, the scores in memory in the operands' type"
     return None

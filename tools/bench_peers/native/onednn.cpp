@@ -49,21 +49,35 @@ memory matrix(const memory::desc& desc) {
 }
 
 /* c = a b as the next step. With `pack`, b is first brought into oneDNN's own layout. */
-void add_product(const memory& a, memory b, const memory& c, bool pack) {
+void add_product(const memory& a, memory b, const memory& c, bool pack,
+                 const dnnl::primitive_attr& attributes = {}, const Arguments& more = {}) {
     const memory::desc given = b.get_desc();
     const memory::desc asked =
         pack ? memory::desc(given.get_dims(), given.get_data_type(), memory::format_tag::any)
              : given;
-    const dnnl::matmul::primitive_desc desc(state().engine, a.get_desc(), asked, c.get_desc());
+    const dnnl::matmul::primitive_desc desc(state().engine, a.get_desc(), asked, c.get_desc(),
+                                            attributes);
     memory packed = b;
     if (desc.weights_desc() != given) {
         packed = matrix(desc.weights_desc());
         dnnl::reorder(b, packed).execute(state().stream, b, packed);
         state().stream.wait();
     }
-    state().steps.emplace_back(
-        dnnl::matmul(desc),
-        Arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, c}});
+    Arguments arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, c}};
+    arguments.insert(more.begin(), more.end());
+    state().steps.emplace_back(dnnl::matmul(desc), arguments);
+}
+
+/* Rows of f32 in steps of s8, of the size that `scales` says. */
+void add_quantisation(const memory& x, const memory& quantised, const memory& scales) {
+    dnnl::primitive_attr attributes;
+    attributes.set_scales_mask(DNNL_ARG_DST, 1);
+    const dnnl::reorder::primitive_desc desc(state().engine, x.get_desc(), state().engine,
+                                             quantised.get_desc(), attributes);
+    state().steps.emplace_back(dnnl::reorder(desc),
+                               Arguments{{DNNL_ARG_FROM, x},
+                                         {DNNL_ARG_TO, quantised},
+                                         {DNNL_ARG_ATTR_SCALES | DNNL_ARG_DST, scales}});
 }
 
 void add_softmax(const memory& scores, const memory& chances) {
@@ -126,6 +140,24 @@ int peer_product(int type, int packed, int batch, int m, int k, int n, void* a, 
                         matrix({batch, k, n}, t, {kn, n, 1}, b),
                         matrix({batch, m, n}, sums_of(t), {mn, n, 1}, c), false);
         }
+    });
+}
+
+/* A layer of int8: x [m][k] of f32 is quantised by rows, row_scales [m], and multiplied by b [n][k],
+ * which is packed and has scales [n] too. c [m][n] of f32 still has to be multiplied by the scales
+ * of its rows: with them oneDNN 3.2 takes its plain product, which is thousands of times slower. */
+int peer_quantised_linear(int m, int k, int n, void* x, void* row_scales, void* b,
+                          void* column_scales, void* c) {
+    return guarded([&] {
+        const memory quantised = matrix(memory::desc({m, k}, Type::s8, Dims{k, 1}));
+        add_quantisation(matrix({m, k}, Type::f32, {k, 1}, x), quantised,
+                         matrix({m}, Type::f32, {1}, row_scales));
+        dnnl::primitive_attr attributes;
+        attributes.set_scales_mask(DNNL_ARG_WEIGHTS, 1 << 1);
+        add_product(quantised, matrix({k, n}, Type::s8, {1, k}, b),
+                    matrix({m, n}, Type::f32, {n, 1}, c), true, attributes,
+                    {{DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
+                      matrix({n}, Type::f32, {1}, column_scales)}});
     });
 }
 
