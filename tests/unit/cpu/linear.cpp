@@ -13,9 +13,11 @@ const LinearCase cases[] = {
     {17, 100, 65, true, false, true, 1, 0, 5},
     {15, 384, 97, false, true, false, 0, 7},
     {130, 257, 130, true, true, true, 3, 1, 2},
-    {100, long_k, 600, true, false, false},   // more than a segment of k, and a chunk of columns
-    {3, 4200, 70, true, false, true, 9},      // more than a segment of k in every type
-    {40, 65, 1700, true, true, false, 0, 11}, // more than a chunk of columns
+    {100, long_k, 600, true, false, false},    // more than a segment of k, and a chunk of columns
+    {3, 4200, 70, true, false, true, 9},       // more than a segment of k in every type
+    {40, 65, 1700, true, true, false, 0, 11},  // more than a chunk of columns
+    {70, 300, 100, false, false, false, 1, 9}, // the sums alone
+    {50, long_k, 70, false, false, false, 0, 3},
 };
 
 constexpr float untouched = 12345;
