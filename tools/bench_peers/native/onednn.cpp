@@ -143,9 +143,10 @@ int peer_product(int type, int packed, int batch, int m, int k, int n, void* a, 
     });
 }
 
-/* A layer of int8: x [m][k] of f32 is quantised by rows, row_scales [m], and multiplied by b [n][k],
- * which is packed and has scales [n] too. c [m][n] of f32 still has to be multiplied by the scales
- * of its rows: with them oneDNN 3.2 takes its plain product, which is thousands of times slower. */
+/* A layer of int8: x [m][k] of f32 is quantised by rows, row_scales [m], and multiplied by b
+ * [n][k], which is packed and has scales [n] too. c [m][n] of f32 still has to be multiplied by the
+ * scales of its rows: with them oneDNN 3.2 takes its plain product, which is thousands of times
+ * slower. */
 int peer_quantised_linear(int m, int k, int n, void* x, void* row_scales, void* b,
                           void* column_scales, void* c) {
     return guarded([&] {
