@@ -64,7 +64,7 @@ struct Block {
     const char* a; // packed rows, `lda` bytes apart
     size_t lda;
     Panels b;
-    // Of the first element, and elements from row to row, where sums are left as they are.
+    // Of the first element, and elements from row to row, where sums are the result.
     void* c = nullptr;
     size_t ldc = 0;
 };
@@ -87,7 +87,7 @@ class TileScope {
     const npuenc_gemm& gemm_;
 };
 
-// Each tile asks for a part, the i-th of n, of what is multiplied later.
+// A tile asks for a part, the i-th of n, of what is multiplied later.
 inline void ask_for_part(npuenc_tile& tile, const char* data, size_t bytes, size_t i, size_t n) {
     const size_t step = round_up(ceil_div(bytes, n), cache_line);
     const size_t begin = std::min(bytes, i * step);
@@ -110,6 +110,8 @@ struct Order {
     size_t rows, panels = 1;
 
     Order(const npuenc_gemm& gemm, const Block& block) : rows(block.rows) {
+        // 36 KiB are 32 rows of 512 bf16, in the 48 KiB of an L1 beside AMX; other panels of rows
+        // have at most 12.
         constexpr size_t panel_bytes = size_t{36} << 10, rows_bytes = size_t{24} << 10;
         constexpr size_t most_rows = 32, panels_bytes = size_t{384} << 10;
         if (gemm.mr * block.lda <= panel_bytes) {
@@ -126,8 +128,8 @@ inline void need_sums(Scratch::Sizes& sizes, const npuenc_gemm& gemm, size_t row
     sizes.need<int32_t>(Scratch::sums, size_product(kept_rows, gemm.nr));
 }
 
-// finish(row, rows, col, cols, sums, ld): called once for each tile of the block; sums are f32 or
-// s32, `ld` elements from row to row, in the block's c if it has one.
+// finish(row, rows, col, cols, sums, ld): called once for each tile of a block without c; sums are
+// f32 or s32, `ld` elements from row to row.
 template <class Finish>
 void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratch,
               Finish&& finish) {
@@ -139,20 +141,20 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
     const Order order(gemm, block);
     const TileScope scope(gemm);
 
-    npuenc_tile tile;
+    npuenc_tile tile{};
     tile.lda = block.lda;
     tile.ldc = block.c ? block.ldc : nr;
     const auto multiply_panel = [&](size_t j, size_t first_row, size_t end_row) {
         const char* panel = block.b.data + j * block.b.stride;
         const size_t col = j * nr;
         const bool more = j + order.panels < end_panel;
-        const char* later = more ? panel + order.panels * block.b.stride : nullptr;
         tile.cols = std::min(nr, block.end_col - col);
         tile.start = reinterpret_cast<const int32_t*>(panel + start);
         size_t k = 0;
         do {
             tile.k = std::min(slice, block.k - k);
-            tile.b = panel + k * nr * gemm.b_size;
+            const char* b = panel + k * nr * gemm.b_size;
+            tile.b = b;
             tile.accumulate = k > 0;
             for (size_t row = first_row; row < end_row; row += mr) {
                 tile.rows = std::min(mr, end_row - row);
@@ -162,9 +164,13 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
                         static_cast<int32_t*>(block.c) + row * block.ldc + (col - block.first_col);
                 else
                     tile.c = kept + (sliced ? row * nr : 0);
-                ask_for_part(tile, later, more ? block.b.stride : 0, row / mr, n_row_panels);
+                if (more)
+                    ask_for_part(tile, b + order.panels * block.b.stride, tile.k * nr * gemm.b_size,
+                                 row / mr, n_row_panels);
+                else
+                    tile.soon_bytes = 0;
                 gemm.tile(&tile);
-                if (k + tile.k == block.k)
+                if (!block.c && k + tile.k == block.k)
                     finish(row, tile.rows, col, tile.cols, tile.c, tile.ldc);
             }
             k += tile.k;

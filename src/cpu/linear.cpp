@@ -142,7 +142,6 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
     const Input input(kernels_, gemm, *weight, shape, x);
     const npuenc_finish finish =
         finish_of(shape, weight->precision(), weight->scales(), weight->bias(), y);
-    const bool in_place = !int8 && changes_nothing(finish);
     const Split split(gemm, shape.rows, weight->n_out(), k, team_.n_threads());
     const size_t lda = row_stride(gemm, k);
     Scratch::Sizes sizes;
@@ -155,7 +154,7 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         char* packed = scratch.get<char>(Scratch::a_rows);
         float* scales = scratch.get<float>(Scratch::row_scales);
         Block block = {part.rows, part.first_col, part.end_col, k, packed, lda, weight->panels()};
-        if (in_place) {
+        if (!int8 && changes_nothing(finish)) {
             block.c = shifted(finish, part.first_row, part.first_col).y;
             block.ldc = finish.ldy;
         }
@@ -169,8 +168,6 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         multiply(
             gemm, block, scratch,
             [&](size_t row, size_t rows, size_t col, size_t cols, const void* sums, size_t ld) {
-                if (in_place)
-                    return;
                 npuenc_finish here = shifted(finish, part.first_row + row, col);
                 if (int8) {
                     here.row_scale = scales + row;

@@ -9,8 +9,8 @@
  *
  * Two tiles of A meet two of B: their four products take twice as long as the four loads, and the
  * eight tiles are all that there are. B has sixteen rows of a panel, every other half of them. Each
- * tile is loaded anew as soon as its last product has begun; B, of which the next panel comes next,
- * so that it does not push A out of the L1.
+ * tile is loaded anew as soon as its last product has begun, and B as what is read once, so that it
+ * does not push A out of the L1: rows that are there meet one panel after another.
  *
  * All in assembly: GCC's intrinsics do not say that tiles are read from memory.
  */
