@@ -777,9 +777,9 @@ class Measurements(Case):
 
     def test_profile_adds_up(self):
         """The operators by the library's clock are the fastest encode by the command's. Between
-        operators the input is checked, once, whatever the model's width: this one is wide enough
-        for a pause of a few milliseconds just there not to matter either."""
-        model = random_model.write(self.work / "wide", n_state=256)
+        operators the input is checked, once, whatever the model's width: this one is as wide as
+        base, of which that is less than 1 %."""
+        model = random_model.write(self.work / "wide", n_state=512)
         rows = json.loads(self.run_command("bench", "--model", model, "--device", "cpu",
                                            "--precision", "bf16", "--threads", "2", "--profile",
                                            "--json").stdout)["encode"]
