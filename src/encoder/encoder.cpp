@@ -311,7 +311,8 @@ void Encoder::write_states(const Batch& batch, size_t item, Workspace& work, Run
 size_t Encoder::activation_size() const {
     return std::max({element_size(activations_of(plan_.precision)),
                      element_size(activations_of(plan_.conv_precision)),
-                     element_size(activations_of(plan_.first_attention_precision))});
+                     element_size(activations_of(plan_.first_attention_precision)),
+                     element_size(activations_of(plan_.mlp_precision(0)))});
 }
 
 // On the CPU some at a time, so that what is between the two products stays in each thread's L2

@@ -14,10 +14,14 @@ namespace {
 std::string precision_text(const npuenc_model_info& info) {
     if (info.wide_precision == info.precision)
         return precision_name(info.precision);
+    const bool bf16x2 = info.wide_precision == NPUENC_PRECISION_BF16X2;
+    const bool int8 = info.precision == NPUENC_PRECISION_INT8;
     const char* where = "the convolutions and the first layer's attention";
-    if (info.linear_device == NPUENC_DEVICE_NPU && info.wide_precision == NPUENC_PRECISION_BF16X2)
+    if (bf16x2 && info.linear_device == NPUENC_DEVICE_NPU)
         where = "the first layer's projections";
-    else if (info.precision == NPUENC_PRECISION_INT8)
+    else if (bf16x2 && int8)
+        where = "the first layer, bf16 in the convolutions";
+    else if (int8)
         where = "the convolutions and the first layer";
     return format("%s; %s in %s", precision_name(info.precision),
                   precision_name(info.wide_precision), where);
