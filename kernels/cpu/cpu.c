@@ -22,6 +22,7 @@ static void init_reference(npuenc_kernels* kernels) {
     npuenc_gemm_bf16_init_reference(&kernels->gemm_bf16);
     npuenc_gemm_bf16x2_init_reference(&kernels->gemm_bf16x2);
     npuenc_gemm_s8_init_reference(&kernels->gemm_s8);
+    kernels->gemm_u8 = (npuenc_gemm){0};
     npuenc_finish_sums_init_reference(&kernels->finish);
     npuenc_softmax_init_reference(&kernels->softmax);
     npuenc_rows_init_reference(&kernels->rows);
@@ -84,6 +85,7 @@ static int has_avxvnni(void) {
 
 static void init_avxvnni(npuenc_kernels* kernels) {
     npuenc_gemm_s8_init_avxvnni(&kernels->gemm_s8);
+    npuenc_gemm_u8_init_avxvnni(&kernels->gemm_u8);
 }
 
 static int has_avx512(void) {
@@ -109,6 +111,7 @@ static int has_avx512vnni(void) {
 
 static void init_avx512vnni(npuenc_kernels* kernels) {
     npuenc_gemm_s8_init_avx512vnni(&kernels->gemm_s8);
+    npuenc_gemm_u8_init_avx512vnni(&kernels->gemm_u8);
 }
 
 /* With VBMI, which of all CPUs that have BF16 only Cooper Lake lacks. */
@@ -149,6 +152,7 @@ static void init_amx(npuenc_kernels* kernels) {
     npuenc_gemm_bf16_init_amx(&kernels->gemm_bf16);
     npuenc_gemm_bf16x2_init_amx(&kernels->gemm_bf16x2);
     npuenc_gemm_s8_init_amx(&kernels->gemm_s8);
+    npuenc_gemm_u8_init_amx(&kernels->gemm_u8);
 }
 #endif
 

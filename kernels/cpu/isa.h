@@ -29,6 +29,7 @@ void npuenc_convert_init_avx2(npuenc_convert* family);
 void npuenc_unpack_init_avx2(npuenc_unpack* family);
 
 void npuenc_gemm_s8_init_avxvnni(npuenc_gemm* family);
+void npuenc_gemm_u8_init_avxvnni(npuenc_gemm* family);
 
 void npuenc_gemm_f32_init_avx512(npuenc_gemm* family);
 void npuenc_gemm_bf16_init_avx512(npuenc_gemm* family);
@@ -38,6 +39,7 @@ void npuenc_rows_init_avx512(npuenc_rows* family);
 void npuenc_convert_init_avx512(npuenc_convert* family);
 
 void npuenc_gemm_s8_init_avx512vnni(npuenc_gemm* family);
+void npuenc_gemm_u8_init_avx512vnni(npuenc_gemm* family);
 
 void npuenc_gemm_bf16_init_avx512bf16(npuenc_gemm* family);
 void npuenc_finish_sums_init_avx512bf16(npuenc_finish_sums* family);
@@ -46,6 +48,7 @@ void npuenc_softmax_init_avx512bf16(npuenc_softmax* family);
 void npuenc_gemm_bf16_init_amx(npuenc_gemm* family);
 void npuenc_gemm_bf16x2_init_amx(npuenc_gemm* family);
 void npuenc_gemm_s8_init_amx(npuenc_gemm* family);
+void npuenc_gemm_u8_init_amx(npuenc_gemm* family);
 #endif
 
 #endif /* NPUENC_KERNELS_ISA_H */

@@ -2,11 +2,11 @@
  *
  * The CPU micro-kernels: a table of function pointers per family.
  *
- * npuenc_kernels_init fills every entry with the plain C of reference/, then lets each instruction
- * set that the CPU has overwrite what it does better, lowest first. x86/FAMILY_ISA.c holds the
- * kernels of one family for one instruction set, in plain C with intrinsics; only such files are
- * compiled with the instruction set, and all their functions are static but the one that fills the
- * family in, npuenc_FAMILY_init_ISA.
+ * npuenc_kernels_init fills every entry with the plain C of reference/, but those of gemm_u8, then
+ * lets each instruction set that the CPU has overwrite what it does better, lowest first.
+ * x86/FAMILY_ISA.c holds the kernels of one family for one instruction set, in plain C with
+ * intrinsics; only such files are compiled with the instruction set, and all their functions are
+ * static but the one that fills the family in, npuenc_FAMILY_init_ISA.
  *
  * Nothing here allocates, locks, or fails. Pointers need no alignment but their type's, except
  * packed panels, which begin on a multiple of 64 bytes. Nothing is read or written outside of the
@@ -33,6 +33,8 @@ extern "C" {
  *                          is of high high, high low and low high. Operands are finite, and round
  *                          to finite bf16
  *   gemm_s8     s8, s32    exact, wrapping at 2^32
+ *   gemm_u8     u8, s32    the same of unsigned rows of A and an s8 B; all is 0 or NULL where no
+ *                          instruction set of the CPU has an instruction for it
  *
  * Both operands are first brought into the form that the instruction set multiplies best:
  *   pack_a       one row of A, src[k]
@@ -43,9 +45,9 @@ extern "C" {
  * a_size is that of the type and k whole groups, it is the row itself. A panel holds as many
  * groups of nr * k_group * b_size bytes. Lacking k and columns are padded with what adds nothing.
  *
- * With unsigned_a, of gemm_s8, a packed row holds a + 128 as unsigned bytes, and behind the groups
+ * With shifted_a, of gemm_s8, a packed row holds a + 128 as unsigned bytes, and behind the groups
  * of a panel follows what a sum must begin with to make up for that: an int32_t for each of its nr
- * columns. Rows that are unsigned bytes by themselves are multiplied with a start of zeros.
+ * columns. Without, the same holds of bytes as of f32 and bf16.
  *
  * Where begin and end are not NULL, a thread calls begin before tile, and end before it gives the
  * CPU back to anybody else: what tiles of AMX need is set up meanwhile. All families of an
@@ -55,7 +57,7 @@ typedef struct npuenc_tile {
     const void* a;        /* of a packed row, from the k on that begins a group */
     size_t lda;           /* bytes from row to row */
     const void* b;        /* of a panel, from the same k on; on a multiple of 64 */
-    const int32_t* start; /* of nr sums, if unsigned_a; unused with accumulate */
+    const int32_t* start; /* of nr sums, if shifted_a; unused with accumulate */
     void* c;              /* row-major, f32 or s32; nothing but rows x cols of it is touched */
     size_t ldc;           /* elements from row to row */
     int accumulate;       /* add to c, as if the sum over k had gone on */
@@ -66,7 +68,7 @@ typedef struct npuenc_tile {
 typedef struct npuenc_gemm {
     uint32_t mr, nr, k_group;
     uint32_t a_size, b_size; /* bytes of an element once packed */
-    int unsigned_a;
+    int shifted_a;
     void (*pack_a)(size_t k, const void* src, void* row);
     void (*pack_b_rows)(size_t cols, size_t k, const void* src, size_t ld, void* panel);
     void (*pack_b_cols)(size_t cols, size_t k, const void* src, size_t ld, void* panel);
@@ -170,6 +172,8 @@ typedef struct npuenc_rows {
  * becomes 0 in s8. */
 typedef struct npuenc_convert {
     void (*f32_to_bf16)(size_t n, const float* in, uint16_t* out);
+    /* high = in, and low = in - high, both to nearest; the difference is one of f32 */
+    void (*f32_to_bf16x2)(size_t n, const float* in, uint16_t* high, uint16_t* low);
     void (*bf16_to_f32)(size_t n, const uint16_t* in, float* out);
     void (*f32_to_f16)(size_t n, const float* in, uint16_t* out);
     void (*f16_to_f32)(size_t n, const uint16_t* in, float* out);
@@ -202,7 +206,7 @@ typedef struct npuenc_unpack {
 
 typedef struct npuenc_kernels {
     const char* isa; /* the highest one used */
-    npuenc_gemm gemm_f32, gemm_bf16, gemm_bf16x2, gemm_s8;
+    npuenc_gemm gemm_f32, gemm_bf16, gemm_bf16x2, gemm_s8, gemm_u8;
     npuenc_finish_sums finish;
     npuenc_softmax softmax;
     npuenc_rows rows;

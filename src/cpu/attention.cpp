@@ -5,11 +5,9 @@
 // for these the keys in blocks: scores by one product, their softmax within the block, results by a
 // second product, merged into those of the blocks before (Milakov and Gimelshein 2018; Dao et al.
 // 2022). A group of heads is packed at a time, bounded in memory.
-#include <cstring>
 #include <limits>
 
 #include "cpu/cpu_device.hpp"
-#include "device/split_row.hpp"
 #include "device/visible_keys.hpp"
 #include "error.hpp"
 
@@ -18,7 +16,8 @@ namespace npuenc {
 namespace {
 
 // Keys of a block: its scores, keys and values share the L1 cache. Where probabilities are bytes,
-// to the scale of the block's greatest, a smaller block is a finer one.
+// to the scale of the block's greatest, a smaller block is a finer one; with AMX it would take a
+// quarter more time.
 constexpr size_t block_keys = 256;
 constexpr size_t block_keys_int8 = 128;
 // Queries that meet a block of keys together: at least so many, whole tiles, and never more than
@@ -37,11 +36,11 @@ class Call {
         : kernels_(kernels), shape_(shape), score_gemm_(gemm_for(kernels, shape.precision)),
           v_parts_(splits() ? 2 : 1),
           int8_results_(shape.precision == NPUENC_PRECISION_INT8 && shape.type == NPUENC_BF16 &&
-                        kernels.gemm_s8.unsigned_a),
-          result_gemm_(int8_results_                             ? kernels.gemm_s8
+                        kernels.gemm_u8.tile),
+          result_gemm_(int8_results_                             ? kernels.gemm_u8
                        : shape.precision == NPUENC_PRECISION_F32 ? kernels.gemm_f32
                                                                  : kernels.gemm_bf16),
-          block_keys_(int8_results_ ? block_keys_int8 : block_keys),
+          block_keys_(int8_results_ && !is_amx(result_gemm_) ? block_keys_int8 : block_keys),
           together_(std::max<size_t>(least_together, score_gemm_.mr)), of_task_(4 * together_),
           lda_(row_stride(score_gemm_, shape_.head_dim)),
           ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))),
@@ -154,11 +153,10 @@ Scratch::Sizes Call::scratch_sizes() const {
     const size_t head_dim = shape_.head_dim;
     Scratch::Sizes sizes;
     if (quantises())
-        sizes.need<int8_t>(Scratch::narrow, size_product(shape_.kv_len, head_dim));
-    if (int8_results_) {
+        sizes.need<int8_t>(Scratch::narrow,
+                           size_product(std::max(shape_.kv_len, together_), head_dim));
+    if (int8_results_)
         sizes.need<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
-        sizes.need<char>(Scratch::staging, panel_stride(result_gemm_, block_keys_));
-    }
     if (stages_values()) {
         sizes.need<uint16_t>(Scratch::narrow, size_product(v_parts_ * staged_positions, head_dim));
         sizes.need<float>(Scratch::staging, head_dim);
@@ -200,22 +198,15 @@ void Call::quantise_values(size_t head, char* packed, const Scratch& scratch) co
     const size_t n = visible_.of_item(item);
     float* scales = reinterpret_cast<float*>(packed + value_scales_at());
     auto* narrow = scratch.get<int8_t>(Scratch::narrow);
-    // The kernel appends to a panel what sums begin with, which probabilities do not need: they are
-    // unsigned already. So each block is packed aside.
-    const size_t bytes = groups_bytes(result_gemm_, block_keys_);
-    char* panel = scratch.get<char>(Scratch::staging);
     for (size_t first = 0; first < n; first += block_keys_, scales += head_dim) {
         const size_t count = std::min(block_keys_, n - first);
         const char* values =
             row(v_, shape_.stride_v, shape_.ldv, item, head % shape_.n_head, first);
         kernels_.rows.quantise_cols_bf16(count, head_dim, reinterpret_cast<const uint16_t*>(values),
                                          shape_.ldv, narrow, scales);
-        for (size_t col = 0; col < head_dim; col += nr) {
+        for (size_t col = 0; col < head_dim; col += nr)
             result_gemm_.pack_b_cols(std::min(nr, head_dim - col), count, narrow + col, head_dim,
-                                     panel);
-            std::memcpy(packed + keys_bytes_ + col / nr * v_stride_ + first / block_keys_ * bytes,
-                        panel, groups_bytes(result_gemm_, count));
-        }
+                                     packed + values_at(0, col, first));
     }
 }
 
@@ -246,8 +237,8 @@ void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const 
             uint16_t* const low = narrow + i * head_dim;
             uint16_t* const high = low + (v_parts_ - 1) * staged_positions * head_dim;
             if (splits()) {
-                split(kernels_.convert, head_dim, reinterpret_cast<const float*>(at(position + i)),
-                      wide, high, low);
+                kernels_.convert.f32_to_bf16x2(
+                    head_dim, reinterpret_cast<const float*>(at(position + i)), high, low);
             } else {
                 kernels_.convert.s8_to_f32(
                     head_dim, reinterpret_cast<const int8_t*>(at(position + i)), 1.0f, wide);
@@ -310,18 +301,22 @@ void Call::place(Queries& queries, char* at) const {
 void Call::pack_queries(Queries& queries, const char* head, const Scratch& scratch) const {
     const float scale =
         shape_.type == NPUENC_S8 ? shape_.scale * (shape_.q_scale * shape_.k_scale) : shape_.scale;
-    auto* narrow = scratch.get<int8_t>(Scratch::narrow);
-    for (size_t i = 0; i < queries.rows; ++i) {
-        const char* q =
-            row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, queries.first + i);
-        queries.row_scale[i] = scale;
-        if (quantises()) {
+    std::fill_n(queries.row_scale, queries.rows, scale);
+    const char* q = row(q_, shape_.stride_q, shape_.ldq, queries.item, queries.head, queries.first);
+    size_t ldq = shape_.ldq * element_size(shape_.type);
+    if (quantises()) {
+        // All before the first is packed: what was written so lately by smaller stores is waited
+        // for.
+        auto* narrow = scratch.get<int8_t>(Scratch::narrow);
+        const float key_scale = *reinterpret_cast<const float*>(head + key_scale_at());
+        for (size_t i = 0; i < queries.rows; ++i)
             queries.row_scale[i] *=
-                *reinterpret_cast<const float*>(head + key_scale_at()) * quantise(1, q, 0, narrow);
-            q = reinterpret_cast<const char*>(narrow);
-        }
-        score_gemm_.pack_a(shape_.head_dim, q, queries.packed + i * lda_);
+                key_scale * quantise(1, q + i * ldq, 0, narrow + i * shape_.head_dim);
+        q = reinterpret_cast<const char*>(narrow);
+        ldq = shape_.head_dim;
     }
+    for (size_t i = 0; i < queries.rows; ++i)
+        score_gemm_.pack_a(shape_.head_dim, q + i * ldq, queries.packed + i * lda_);
 }
 
 // The scores of a block of keys: queries times keys.
@@ -380,9 +375,7 @@ void Call::soften(Queries& queries, const Keys& keys) const {
 
 // Probabilities times values.
 void Call::weigh(Queries& queries, const Keys& keys) const {
-    static constexpr int32_t zeros[64] = {};
     npuenc_tile tile{};
-    tile.start = zeros;
     tile.k = keys.count;
     tile.lda = ld_block_;
     tile.ldc = ld_block_ / sizeof(float);

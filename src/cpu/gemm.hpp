@@ -40,7 +40,7 @@ inline size_t groups_bytes(const npuenc_gemm& gemm, size_t k) {
 
 // Bytes from one panel of B to the next.
 inline size_t panel_stride(const npuenc_gemm& gemm, size_t k) {
-    const size_t groups = groups_bytes(gemm, k), start = gemm.unsigned_a ? gemm.nr * 4 : 0;
+    const size_t groups = groups_bytes(gemm, k), start = gemm.shifted_a ? gemm.nr * 4 : 0;
     if (groups > std::numeric_limits<size_t>::max() - start)
         throw std::bad_alloc();
     return round_up(groups + start, cache_line);

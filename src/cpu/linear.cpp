@@ -54,7 +54,8 @@ class Input {
     bool packing_copies() const {
         return n_ % gemm_.k_group == 0 &&
                ((precision_ == NPUENC_PRECISION_F32 && gemm_.a_size == 4) ||
-                (precision_ == NPUENC_PRECISION_BF16 && gemm_.a_size == 2));
+                (precision_ == NPUENC_PRECISION_BF16 && gemm_.a_size == 2) ||
+                (precision_ == NPUENC_PRECISION_INT8 && gemm_.a_size == 1 && !gemm_.shifted_a));
     }
 
     // The values themselves where they are f32 already, else in scratch memory.
@@ -105,12 +106,14 @@ class Input {
     }
 
     float pack_int8(size_t row, const Scratch& scratch, void* packed) const {
-        auto* narrow = scratch.get<int8_t>(Scratch::narrow);
+        auto* narrow =
+            packing_copies() ? static_cast<int8_t*>(packed) : scratch.get<int8_t>(Scratch::narrow);
         const float scale = shape_.x_type == NPUENC_BF16 && !shape_.norm.weight
                                 ? kernels_.rows.quantise_bf16(
                                       1, n_, reinterpret_cast<const uint16_t*>(at(row)), 0, narrow)
                                 : kernels_.rows.quantise_f32(1, n_, f32(row, scratch), 0, narrow);
-        gemm_.pack_a(n_, narrow, packed);
+        if (!packing_copies())
+            gemm_.pack_a(n_, narrow, packed);
         return scale;
     }
 

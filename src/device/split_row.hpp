@@ -12,7 +12,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,20 +23,11 @@ constexpr size_t split_parts = 3;
 
 enum class SplitSide { x, weight };
 
-// n values to their two parts. `rest`, of n floats, may be the values themselves.
-inline void split(const npuenc_convert& convert, size_t n, const float* values, float* rest,
-                  uint16_t* high, uint16_t* low) {
-    convert.f32_to_bf16(n, values, high);
-    for (size_t i = 0; i < n; ++i)
-        rest[i] = values[i] - std::bit_cast<float>(uint32_t{high[i]} << 16);
-    convert.f32_to_bf16(n, rest, low);
-}
-
-// n values to split_parts * n. `memory` of n floats may be the values themselves.
+// n values to split_parts * n.
 inline void split_row(const npuenc_convert& convert, size_t n, const float* values, SplitSide side,
-                      float* memory, uint16_t* parts) {
+                      uint16_t* parts) {
     uint16_t* const high = parts + 2 * n;
-    split(convert, n, values, memory, high, side == SplitSide::x ? parts + n : parts);
+    convert.f32_to_bf16x2(n, values, high, side == SplitSide::x ? parts + n : parts);
     std::copy_n(high, n, side == SplitSide::x ? parts : parts + n);
 }
 

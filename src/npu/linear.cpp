@@ -41,7 +41,7 @@ class Input {
             const size_t row = first + i;
             char* to = narrow + i * narrow_row();
             if (precision_ == NPUENC_PRECISION_BF16X2)
-                split_row(kernels_.convert, n_, f32(row, wide), SplitSide::x, wide,
+                split_row(kernels_.convert, n_, f32(row, wide), SplitSide::x,
                           reinterpret_cast<uint16_t*>(to));
             else if (precision_ == NPUENC_PRECISION_BF16)
                 kernels_.convert.f32_to_bf16(n_, f32(row, wide), reinterpret_cast<uint16_t*>(to));

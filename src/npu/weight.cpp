@@ -94,7 +94,7 @@ NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_preci
                      scales_.as<float>()[first + i] = owner.kernels.rows.quantise_f32(
                          1, n_in, values, 0, reinterpret_cast<int8_t*>(to));
                  else if (precision == NPUENC_PRECISION_BF16X2)
-                     split_row(owner.kernels.convert, n_in, values, SplitSide::weight, values,
+                     split_row(owner.kernels.convert, n_in, values, SplitSide::weight,
                                reinterpret_cast<uint16_t*>(to));
                  else
                      owner.kernels.convert.f32_to_bf16(n_in, values,

@@ -75,7 +75,7 @@ PEAK(s8_avx512, ZERO_AVX, S8_AVX512, 2 * 64, "vzeroupper")
         return (double)(operations)*peak_rounds * 4 / (now() - start);                             \
     }
 PEAK_AMX(bf16_amx, "tdpbf16ps", 2 * 16 * 16 * 32)
-PEAK_AMX(s8_amx, "tdpbusd", 2 * 16 * 16 * 64)
+PEAK_AMX(s8_amx, "tdpbssd", 2 * 16 * 16 * 64)
 
 /* The widest panels are those of the widest vectors, the widest groups of the native types. */
 static Peak* f32_peak(const npuenc_gemm* gemm) {
@@ -321,6 +321,8 @@ void bench(const npuenc_kernels* kernels) {
     print_gemm(job, "gemm_bf16x2", &kernels->gemm_bf16x2, bf16x2_peak(&kernels->gemm_bf16x2),
                "GFLOPS");
     print_gemm(job, "gemm_s8", &kernels->gemm_s8, s8_peak(&kernels->gemm_s8), "GOPS  ");
+    if (kernels->gemm_u8.tile)
+        print_gemm(job, "gemm_u8", &kernels->gemm_u8, s8_peak(&kernels->gemm_u8), "GOPS  ");
 
     const struct {
         const char* name;

@@ -144,6 +144,37 @@ static void check_sizes(Check* check, const Conversion* conversion) {
     guarded_free(&out_memory);
 }
 
+/* To two parts of bf16, each held against its definition. */
+static void check_parts(Check* check) {
+    begin(check, "f32_to_bf16x2");
+    Guarded in_memory = guarded_new(most * sizeof(float));
+    Guarded high_memory = guarded_new(most * sizeof(uint16_t));
+    Guarded low_memory = guarded_new(most * sizeof(uint16_t));
+    for (size_t n = 0; n <= (check->quick ? 70 : most); n++) {
+        const int at_end = n & 1;
+        const size_t bytes = n * sizeof(uint16_t);
+        float* in = guarded_place(&in_memory, n * sizeof *in, sizeof *in, at_end);
+        uint16_t* high = guarded_place(&high_memory, bytes, sizeof *high, at_end);
+        uint16_t* low = guarded_place(&low_memory, bytes, sizeof *low, at_end);
+        for (size_t i = 0; i < n; i++)
+            in[i] =
+                random_below(check, 2) ? random_hostile_f32(check) : (float)random_normal(check);
+        check->kernels.convert.f32_to_bf16x2(n, in, high, low);
+        for (size_t i = 0; i < n; i++) {
+            const float rest = in[i] - (float)decoded(bf16, high[i]);
+            if (!is_nearest(bf16, in[i], high[i]) || !is_nearest(bf16, rest, low[i]))
+                fail(check, "n %zu, element %zu: %x became %x and %x", n, i, bits_of(in[i]),
+                     high[i], low[i]);
+        }
+        if (!guarded_intact(&high_memory, high, bytes) || !guarded_intact(&low_memory, low, bytes))
+            fail(check, "n %zu: wrote outside", n);
+    }
+    guarded_free(&in_memory);
+    guarded_free(&high_memory);
+    guarded_free(&low_memory);
+    end(check);
+}
+
 /* All 16-bit values, and of s8 all values. */
 static void check_all(Check* check, const Conversion* conversion) {
     static uint16_t in[65536];
@@ -223,4 +254,5 @@ void check_convert(Check* check) {
             check_boundaries(check, conversion, f16);
         end(check);
     }
+    check_parts(check);
 }

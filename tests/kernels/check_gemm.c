@@ -2,7 +2,7 @@
  *
  * Products, from the sources through packing to the tile, since what packing makes is the kernels'
  * own. A whole tile is held against the definition:
- *   s8           the exact sum, modulo 2^32
+ *   s8, u8       the exact sum, modulo 2^32
  *   f32          the sum in the order of k, bit for bit: with fused operations in all instruction
  *                sets but the reference, which rounds products
  *   bf16         the same where it is multiplied as f32, one k at a time; and else the sum in
@@ -18,7 +18,7 @@
 
 #include "check.h"
 
-typedef enum { type_f32, type_bf16, type_bf16x2, type_s8 } Type;
+typedef enum { type_f32, type_bf16, type_bf16x2, type_s8, type_u8 } Type;
 
 /* One family, whatever its type. */
 typedef struct Gemm {
@@ -47,7 +47,7 @@ static size_t groups_bytes(const Gemm* gemm, size_t k) {
 }
 
 static size_t start_bytes(const Gemm* gemm) {
-    return gemm->kernels->unsigned_a ? gemm->kernels->nr * sizeof(int32_t) : 0;
+    return gemm->kernels->shifted_a ? gemm->kernels->nr * sizeof(int32_t) : 0;
 }
 
 static size_t panel_bytes(const Gemm* gemm, size_t k) {
@@ -101,8 +101,17 @@ static float operand(const Gemm* gemm, const void* from, size_t i) {
                                           : f32_of((uint32_t)((const uint16_t*)from)[i] << 16);
 }
 
+static int is_integer(const Gemm* gemm) {
+    return gemm->type == type_s8 || gemm->type == type_u8;
+}
+
+/* An element of a whole A, whose bytes are unsigned in gemm_u8. */
+static int32_t integer_of_a(const Gemm* gemm, const void* a, size_t i) {
+    return gemm->type == type_u8 ? ((const uint8_t*)a)[i] : ((const int8_t*)a)[i];
+}
+
 static int same(const Gemm* gemm, Element a, Element b) {
-    return gemm->type == type_s8 ? a.s == b.s : same_f32(a.f, b.f);
+    return is_integer(gemm) ? a.s == b.s : same_f32(a.f, b.f);
 }
 
 /* Guarded operands, of up to a certain k. */
@@ -240,7 +249,7 @@ static void call_tile(Check* check, const Gemm* gemm, Memory* memory, size_t row
         memcpy(a + r * lda, operands->rows + r * whole_row + begin_a, bytes_row);
     memcpy(b, (const char*)panel + begin_b, bytes_b);
     int32_t* start = NULL;
-    if (kernels->unsigned_a && !accumulate) {
+    if (kernels->shifted_a && !accumulate) {
         start = guarded_place(&memory->start, start_bytes(gemm), 64, at_end);
         memcpy(start, (const char*)panel + groups_bytes(gemm, operands->k), start_bytes(gemm));
     }
@@ -324,13 +333,13 @@ static void expect_product(Check* check, const Gemm* gemm, const Operands* opera
         for (size_t j = 0; j < nr; j++) {
             const Element got = c[r * nr + j];
             Element sum = start ? start[r * nr + j] : (Element){0};
-            if (bounded && gemm->type != type_s8 && !is_close(gemm, operands, r, j, sum.f, got.f))
+            if (bounded && !is_integer(gemm) && !is_close(gemm, operands, r, j, sum.f, got.f))
                 fail(check, "k %zu, element %zu %zu: %.9g is not within the bound", k, r, j, got.f);
             if (has_own_order(gemm))
                 continue;
             for (size_t i = 0; i < k; i++)
-                if (gemm->type == type_s8)
-                    sum.s += (uint32_t)(((const int8_t*)operands->a)[r * k + i] *
+                if (is_integer(gemm))
+                    sum.s += (uint32_t)(integer_of_a(gemm, operands->a, r * k + i) *
                                         ((const int8_t*)operands->b)[j * k + i]);
                 else
                     sum.f = multiply_add(check, sum.f, operand(gemm, operands->a, r * k + i),
@@ -344,7 +353,7 @@ static void expect_product(Check* check, const Gemm* gemm, const Operands* opera
 
 static void random_start(Check* check, const Gemm* gemm, Values values, Element* start) {
     for (size_t i = 0; i < (size_t)gemm->kernels->mr * gemm->kernels->nr; i++)
-        if (gemm->type == type_s8)
+        if (is_integer(gemm))
             start[i].s = (uint32_t)random_bits(check);
         else
             start[i].f = random_value(check, values);
@@ -358,7 +367,7 @@ static void check_whole(Check* check, const Gemm* gemm, Memory* memory, Values v
     const int bounded = values != values_hostile;
     call_tile(check, gemm, memory, mr, nr, 0, k, operands, operands->panel, 0, from_zero);
     expect_product(check, gemm, operands, NULL, bounded, from_zero);
-    if (gemm->kernels->unsigned_a)
+    if (gemm->kernels->shifted_a)
         return;
     Element start[most_elements], c[most_elements];
     random_start(check, gemm, values, start);
@@ -501,7 +510,7 @@ static void check_family(Check* check, const Gemm* gemm) {
         check_tiles(check, gemm);
         check_parts(check, gemm);
         check_hostile(check, gemm);
-        if (gemm->type == type_s8)
+        if (is_integer(gemm))
             check_wrapping(check, gemm);
     }
     end(check);
@@ -524,4 +533,6 @@ void check_gemm(Check* check) {
         check_family(check,
                      &(Gemm){"gemm_bf16x2", type_bf16x2, sizeof(float), &kernels->gemm_bf16x2});
     check_family(check, &(Gemm){"gemm_s8", type_s8, sizeof(int8_t), &kernels->gemm_s8});
+    if (kernels->gemm_u8.tile)
+        check_family(check, &(Gemm){"gemm_u8", type_u8, sizeof(uint8_t), &kernels->gemm_u8});
 }

@@ -26,7 +26,7 @@ AFTER_SSE2 = names(r"haddp", r"hsubp", r"addsub", r"movddup", r"movs[lh]dup", r"
 # What each instruction set adds by name to those of AVX2 or AVX-512, and then has to use.
 OWN = {"avxvnni": names(r"vpdpbusd\b"), "avx512vnni": names(r"vpdp(busd|wssd)s?\b"),
        "avx512bf16": names(r"vdpbf16ps\b", r"vcvtne2?ps2bf16\b", r"vperm(i2|t2)?b\b"),
-       "amx": names(r"vcvtne2ps2bf16\b", r"ldtilecfg\b", r"tile(loadd|loaddt1|stored|zero|release)\b", r"tdp(busd|bf16ps)\b")}
+       "amx": names(r"vcvtne2ps2bf16\b", r"ldtilecfg\b", r"tile(loadd|loaddt1|stored|zero|release)\b", r"tdp(b[su]sd|bf16ps)\b")}
 # What no level promises, but for what is its own: VNNI, IFMA, BF16, AMX, cryptography, BMI.
 BEYOND = names(r"vpdp", r"vpmadd52", r"vdpbf16", r"vcvtne", r"vbcstne", r"tile", r"tdp", r"vsha",
                r"vsm[34]", r"vaes", r"vpclmul", r"v?gf2p8", r"sarx", r"shlx", r"shrx", r"rorx",

@@ -10,6 +10,14 @@ static void f32_to_bf16(size_t n, const float* in, uint16_t* out) {
         out[i] = bf16_of(in[i]);
 }
 
+static void f32_to_bf16x2(size_t n, const float* in, uint16_t* high, uint16_t* low) {
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t nearest = bf16_of(in[i]);
+        high[i] = nearest;
+        low[i] = bf16_of(in[i] - float_of((uint32_t)nearest << 16));
+    }
+}
+
 static void bf16_to_f32(size_t n, const uint16_t* in, float* out) {
     for (size_t i = 0; i < n; i++) {
         const uint32_t bits = (uint32_t)in[i] << 16;
@@ -75,6 +83,6 @@ static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_poi
 }
 
 void npuenc_convert_init_reference(npuenc_convert* family) {
-    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
-                               f32_to_s8,   s8_to_f32,   s32_to_s8};
+    *family = (npuenc_convert){f32_to_bf16, f32_to_bf16x2, bf16_to_f32, f32_to_f16,
+                               f16_to_f32,  f32_to_s8,     s8_to_f32,   s32_to_s8};
 }

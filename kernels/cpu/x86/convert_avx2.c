@@ -50,8 +50,8 @@ static inline void store_8(__m256i v, int8_t* out) {
     _mm_storel_epi64((__m128i*)(void*)out, _mm_packs_epi16(words, words));
 }
 
-static inline void one_f32_to_bf16(const float* in, uint16_t* out) {
-    const __m256 value = _mm256_loadu_ps(in);
+/* bf16 in the low half of each lane. */
+static inline __m256i bf16_of(__m256 value) {
     const __m256i bits = _mm256_castps_si256(value);
     const __m256i top = _mm256_srli_epi32(bits, 16);
     const __m256i odd = _mm256_and_si256(top, all(1));
@@ -59,11 +59,27 @@ static inline void one_f32_to_bf16(const float* in, uint16_t* out) {
         _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, all(0x7fff))), 16);
     const __m256i quiet = _mm256_or_si256(top, all(0x40));
     const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
-    store_16(_mm256_blendv_epi8(nearest, quiet, is_nan), out);
+    return _mm256_blendv_epi8(nearest, quiet, is_nan);
+}
+
+static inline void one_f32_to_bf16(const float* in, uint16_t* out) {
+    store_16(bf16_of(_mm256_loadu_ps(in)), out);
 }
 
 static void f32_to_bf16(size_t n, const float* in, uint16_t* out) {
     FOR_EACH_VECTOR(float, uint16_t, one_f32_to_bf16(from, to));
+}
+
+/* What high leaves, as bf16. */
+static inline void one_f32_to_low(const float* in, uint16_t* low) {
+    const __m256 value = _mm256_loadu_ps(in);
+    const __m256 high = _mm256_castsi256_ps(_mm256_slli_epi32(bf16_of(value), 16));
+    store_16(bf16_of(_mm256_sub_ps(value, high)), low);
+}
+
+static void f32_to_bf16x2(size_t n, const float* in, uint16_t* high, uint16_t* out) {
+    f32_to_bf16(n, in, high);
+    FOR_EACH_VECTOR(float, uint16_t, one_f32_to_low(from, to));
 }
 
 static inline void one_bf16_to_f32(const uint16_t* in, float* out) {
@@ -143,6 +159,6 @@ static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_poi
 }
 
 void npuenc_convert_init_avx2(npuenc_convert* family) {
-    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
-                               f32_to_s8,   s8_to_f32,   s32_to_s8};
+    *family = (npuenc_convert){f32_to_bf16, f32_to_bf16x2, bf16_to_f32, f32_to_f16,
+                               f16_to_f32,  f32_to_s8,     s8_to_f32,   s32_to_s8};
 }

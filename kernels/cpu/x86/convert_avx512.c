@@ -13,18 +13,34 @@ static inline __m512i all_s32(int32_t value) {
     return _mm512_set1_epi32(value);
 }
 
+/* bf16 in the low half of each lane. */
+static inline __m512i bf16_of(__m512 value) {
+    const __m512i bits = _mm512_castps_si512(value);
+    const __m512i top = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(top, all_s32(1));
+    const __m512i nearest =
+        _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, all_s32(0x7fff))), 16);
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+    return _mm512_mask_or_epi32(nearest, is_nan, top, all_s32(0x40));
+}
+
 static void f32_to_bf16(size_t n, const float* in, uint16_t* out) {
     for (size_t i = 0; i < n; i += lanes) {
         const __mmask16 mask = first(n - i);
         const __m512 value = _mm512_maskz_loadu_ps(mask, in + i);
-        const __m512i bits = _mm512_castps_si512(value);
-        const __m512i top = _mm512_srli_epi32(bits, 16);
-        const __m512i odd = _mm512_and_si512(top, all_s32(1));
-        const __m512i nearest =
-            _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, all_s32(0x7fff))), 16);
-        const __mmask16 is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-        const __m512i result = _mm512_mask_or_epi32(nearest, is_nan, top, all_s32(0x40));
-        _mm256_mask_storeu_epi16(out + i, mask, _mm512_cvtepi32_epi16(result));
+        _mm256_mask_storeu_epi16(out + i, mask, _mm512_cvtepi32_epi16(bf16_of(value)));
+    }
+}
+
+static void f32_to_bf16x2(size_t n, const float* in, uint16_t* high, uint16_t* low) {
+    for (size_t i = 0; i < n; i += lanes) {
+        const __mmask16 mask = first(n - i);
+        const __m512 value = _mm512_maskz_loadu_ps(mask, in + i);
+        const __m512i nearest = bf16_of(value);
+        const __m512 rest =
+            _mm512_sub_ps(value, _mm512_castsi512_ps(_mm512_slli_epi32(nearest, 16)));
+        _mm256_mask_storeu_epi16(high + i, mask, _mm512_cvtepi32_epi16(nearest));
+        _mm256_mask_storeu_epi16(low + i, mask, _mm512_cvtepi32_epi16(bf16_of(rest)));
     }
 }
 
@@ -100,6 +116,6 @@ static void s32_to_s8(size_t n, const int32_t* in, float scale, int32_t zero_poi
 }
 
 void npuenc_convert_init_avx512(npuenc_convert* family) {
-    *family = (npuenc_convert){f32_to_bf16, bf16_to_f32, f32_to_f16, f16_to_f32,
-                               f32_to_s8,   s8_to_f32,   s32_to_s8};
+    *family = (npuenc_convert){f32_to_bf16, f32_to_bf16x2, bf16_to_f32, f32_to_f16,
+                               f16_to_f32,  f32_to_s8,     s8_to_f32,   s32_to_s8};
 }

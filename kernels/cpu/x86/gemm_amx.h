@@ -141,7 +141,7 @@ static ALWAYS_INLINE void tile_of(int lower, int right, const npuenc_tile* tile,
             TILE_LOAD(sum_lower_left, lower_c, stride);
         if (lower && right)
             TILE_LOAD(sum_lower_right, lower_c + tile_bytes, stride);
-    } else if (unsigned_a) {
+    } else if (shifted_a) {
         const char* start = (const char*)tile->start;
         const size_t same_row = 0;
         TILE_LOAD(sum_upper_left, start, same_row);

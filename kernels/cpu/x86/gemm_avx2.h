@@ -4,7 +4,7 @@
  * four s8, and a sum is a lane of 32 bits. What differs is one instruction; a file of an
  * instruction set defines it before it includes this:
  *
- *   enum { sizeof_element, unsigned_a };                     of an element once packed
+ *   enum { sizeof_element, shifted_a };                     of an element once packed
  *   static inline __m256i multiply_add(__m256i sum, __m256i a, __m256i b);
  *
  * A tile of 6 rows by two vectors takes 12 of the 16 registers for its sums, and leaves two for B,
@@ -103,7 +103,7 @@ static ALWAYS_INLINE void tile_of(size_t rows, size_t vectors, const npuenc_tile
     __m256i sum[mr][2];
     UNROLLED_FOR (size_t v = 0; v < vectors; v++) {
         const int* start = (const int*)tile->start + v * lanes;
-        const __m256i begin = unsigned_a && !tile->accumulate
+        const __m256i begin = shifted_a && !tile->accumulate
                                   ? _mm256_loadu_si256((const __m256i*)(const void*)start)
                                   : _mm256_setzero_si256();
         UNROLLED_FOR (size_t r = 0; r < rows; r++) {

@@ -10,7 +10,8 @@
  * half the speed.
  *
  * A tile of 12 rows by two vectors takes 24 of the 32 registers for its sums and 14 loads for 24
- * multiplications, and divides Whisper's 1500 frames and its widths.
+ * multiplications, and divides Whisper's 1500 frames and its widths. Groups are taken four at a
+ * time: what a loop costs is felt where another thread shares the core.
  */
 #ifndef NPUENC_KERNELS_GEMM_AVX512_H
 #define NPUENC_KERNELS_GEMM_AVX512_H
@@ -20,8 +21,22 @@
 
 enum { mr = 12 };
 
-/* `rows` and `vectors` are constants wherever this is expanded, so that `sum` is registers, and k
- * is at least 1: with a way around the loop, GCC 12 keeps sums on the stack. */
+/* One group of all rows. Rows are in threes, which the addressing modes reach from one pointer. */
+static ALWAYS_INLINE void multiply_group(size_t rows, size_t vectors, const char* const* a,
+                                         size_t lda, size_t at, const char* b, __m512i sum[mr][2]) {
+    __m512i factor[2];
+    UNROLLED_FOR (size_t v = 0; v < vectors; v++)
+        factor[v] = _mm512_load_si512(b + v * vector_bytes);
+    UNROLLED_FOR (size_t r = 0; r < rows; r++) {
+        int32_t group;
+        __builtin_memcpy(&group, a[r / 3] + r % 3 * lda + at, sizeof group);
+        const __m512i row = _mm512_set1_epi32(group);
+        UNROLLED_FOR (size_t v = 0; v < vectors; v++)
+            sum[r][v] = multiply_add(sum[r][v], row, factor[v]);
+    }
+}
+
+/* `rows` and `vectors` are constants wherever this is expanded, so that `sum` is registers. */
 static ALWAYS_INLINE void tile_of(size_t rows, size_t vectors, const npuenc_tile* tile) {
     const __mmask16 last = first(tile->cols - (vectors - 1) * lanes);
     const __mmask16 mask[2] = {vectors == 1 ? last : (__mmask16)0xffff, last};
@@ -36,33 +51,31 @@ static ALWAYS_INLINE void tile_of(size_t rows, size_t vectors, const npuenc_tile
     } else {
         UNROLLED_FOR (size_t v = 0; v < vectors; v++) {
             const __m512i start =
-                unsigned_a ? _mm512_loadu_si512((const char*)tile->start + v * vector_bytes)
-                           : _mm512_setzero_si512();
+                shifted_a ? _mm512_loadu_si512((const char*)tile->start + v * vector_bytes)
+                          : _mm512_setzero_si512();
             UNROLLED_FOR (size_t r = 0; r < rows; r++)
                 sum[r][v] = start;
         }
     }
-    /* Rows in threes, which the addressing modes reach from one pointer. */
+    enum { at_once = 4 };
     const char* b = tile->b;
     const char* a[(mr + 2) / 3];
     UNROLLED_FOR (size_t r = 0; r < rows; r += 3)
         a[r / 3] = (const char*)tile->a + r * lda;
     size_t i = 0;
-    do {
-        __m512i factor[2];
-        UNROLLED_FOR (size_t v = 0; v < vectors; v++)
-            factor[v] = _mm512_load_si512(b + v * vector_bytes);
-        UNROLLED_FOR (size_t r = 0; r < rows; r++) {
-            int32_t group;
-            __builtin_memcpy(&group, a[r / 3] + r % 3 * lda, sizeof group);
-            const __m512i row = _mm512_set1_epi32(group);
-            UNROLLED_FOR (size_t v = 0; v < vectors; v++)
-                sum[r][v] = multiply_add(sum[r][v], row, factor[v]);
-        }
+    for (; i + at_once <= groups; i += at_once) {
+        UNROLLED_FOR (size_t j = 0; j < at_once; j++)
+            multiply_group(rows, vectors, a, lda, j * group_bytes, b + j * 2 * vector_bytes, sum);
+        UNROLLED_FOR (size_t r = 0; r < rows; r += 3)
+            a[r / 3] += at_once * group_bytes;
+        b += at_once * 2 * vector_bytes;
+    }
+    for (; i < groups; i++) {
+        multiply_group(rows, vectors, a, lda, 0, b, sum);
         UNROLLED_FOR (size_t r = 0; r < rows; r += 3)
             a[r / 3] += group_bytes;
         b += 2 * vector_bytes;
-    } while (++i < groups);
+    }
     int32_t* c = tile->c;
     UNROLLED_FOR (size_t r = 0; r < rows; r++) {
         /* Hidden from compilers, which would find all the rows' addresses before the loop, and
@@ -74,21 +87,8 @@ static ALWAYS_INLINE void tile_of(size_t rows, size_t vectors, const npuenc_tile
     }
 }
 
-/* Of no products at all. */
-static void begin_tile(const npuenc_tile* tile) {
-    static const int32_t zeros[nr];
-    if (!tile->accumulate)
-        for (size_t row = 0; row < tile->rows; row++)
-            memcpy((int32_t*)tile->c + row * tile->ldc, unsigned_a ? tile->start : zeros,
-                   tile->cols * sizeof(int32_t));
-}
-
 static void multiply_tile(const npuenc_tile* tile) {
     prefetch_soon(tile);
-    if (tile->k == 0) {
-        begin_tile(tile);
-        return;
-    }
     switch (tile->rows) {
 #define CASE(n)                                                                                    \
     case n:                                                                                        \

@@ -5,7 +5,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 
-enum { sizeof_element = 2, unsigned_a = 0, k_group = 32, parts = 1 };
+enum { sizeof_element = 2, shifted_a = 0, k_group = 32, parts = 1 };
 
 #define MULTIPLY "tdpbf16ps"
 

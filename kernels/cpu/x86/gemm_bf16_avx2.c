@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { sizeof_element = 4, unsigned_a = 0 };
+enum { sizeof_element = 4, shifted_a = 0 };
 
 static inline __m256i multiply_add(__m256i sum, __m256i a, __m256i b) {
     return _mm256_castps_si256(

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { sizeof_element = 2, unsigned_a = 0, k_group = 2 };
+enum { sizeof_element = 2, shifted_a = 0, k_group = 2 };
 
 static inline __m512i multiply_add(__m512i sum, __m512i a, __m512i b) {
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));

@@ -5,7 +5,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 
-enum { sizeof_element = 4, unsigned_a = 0, k_group = 32, parts = 2 };
+enum { sizeof_element = 4, shifted_a = 0, k_group = 32, parts = 2 };
 
 #define MULTIPLY "tdpbf16ps"
 

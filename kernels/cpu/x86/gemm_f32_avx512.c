@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { sizeof_element = 4, unsigned_a = 0 };
+enum { sizeof_element = 4, shifted_a = 0 };
 
 static inline __m512i multiply_add(__m512i sum, __m512i a, __m512i b) {
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * s8 products for AVX-512 with VNNI, whose instruction multiplies unsigned by signed.
+ * s8 products for AVX-512 with VNNI.
  */
-#include <immintrin.h>
-#include <stddef.h>
+enum { shifted_a = 1 };
 
-enum { sizeof_element = 1, unsigned_a = 1, k_group = 4 };
-
-static inline __m512i multiply_add(__m512i sum, __m512i a, __m512i b) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
-    return sum;
-}
-
-#include "kernels/cpu/x86/gemm_avx512.h"
-#include "kernels/cpu/x86/pack_s8_avx512.h"
+#include "kernels/cpu/x86/gemm_s8_avx512vnni.h"
 
 void npuenc_gemm_s8_init_avx512vnni(npuenc_gemm* family) {
-    *family = (npuenc_gemm){mr,     nr,          k_group,     sizeof_element, sizeof_element, 1,
-                            pack_a, pack_b_rows, pack_b_cols, multiply_tile,  NULL,           NULL};
+    *family =
+        (npuenc_gemm){mr,     nr,          k_group,     sizeof_element, sizeof_element, shifted_a,
+                      pack_a, pack_b_rows, pack_b_cols, multiply_tile,  NULL,           NULL};
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Packing of s8 for AVX-512 where instructions multiply unsigned by signed: a row of A holds a +
- * 128, and sums begin at -128 times the sum of their column of B. A file of an instruction set
- * defines how many k are a group, a multiple of 4, before it includes this:
+ * Packing of bytes for AVX-512. Where an instruction multiplies unsigned by signed, and the rows of
+ * A are signed, they are shifted, to a + 128, and sums begin at -128 times the sum of their column
+ * of B. A file of an instruction set defines whether that is so, and how many k are a group, a
+ * multiple of 4, before it includes this:
  *
- *   enum { k_group = ... };
+ *   enum { k_group = ..., shifted_a = ... };
  */
 #ifndef NPUENC_KERNELS_PACK_S8_AVX512_H
 #define NPUENC_KERNELS_PACK_S8_AVX512_H
@@ -18,7 +19,7 @@ static inline size_t whole_groups(size_t k) {
 static void pack_a(size_t k, const void* src, void* row) {
     const int8_t* in = src;
     uint8_t* out = row;
-    const __m512i sign = _mm512_set1_epi8(-128);
+    const __m512i sign = _mm512_set1_epi8(shifted_a ? -128 : 0);
     for (size_t i = 0; i < k; i += vector_bytes) {
         const size_t n = k - i, padded = whole_groups(n);
         const __mmask64 mask = n >= vector_bytes ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
@@ -30,6 +31,8 @@ static void pack_a(size_t k, const void* src, void* row) {
 }
 
 static void append_start(size_t k, void* panel) {
+    if (!shifted_a)
+        return;
     const __m512i ones = _mm512_set1_epi8(1);
     __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     char* at = panel;

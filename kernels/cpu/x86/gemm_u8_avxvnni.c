@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Products of u8 by s8 for AVX2 with AVX-VNNI.
+ */
+enum { shifted_a = 0 };
+
+#include "kernels/cpu/x86/gemm_s8_avxvnni.h"
+
+void npuenc_gemm_u8_init_avxvnni(npuenc_gemm* family) {
+    *family =
+        (npuenc_gemm){mr,     nr,          4,           sizeof_element, sizeof_element, shifted_a,
+                      pack_a, pack_b_rows, pack_b_cols, multiply_tile,  NULL,           NULL};
+}
