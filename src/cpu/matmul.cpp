@@ -68,7 +68,8 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
             const size_t first_col = first_panel * gemm.nr;
             const size_t cols = std::min(shape.n - first_col, panels * gemm.nr);
 
-            parallel().for_each((shared ? 1 : items) * panels, [&](size_t task, unsigned) {
+            const size_t to_pack = stride ? (shared ? 1 : items) * panels : 0; // k may be 0
+            parallel().for_each(to_pack, [&](size_t task, unsigned) {
                 const size_t col = first_col + task % panels * gemm.nr;
                 const size_t count = std::min<size_t>(gemm.nr, shape.n - col);
                 const auto pack_b = shape.b_transposed ? gemm.pack_b_rows : gemm.pack_b_cols;
