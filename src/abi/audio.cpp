@@ -11,8 +11,8 @@ namespace npuenc {
 
 namespace {
 
-// Adding 1 to an exponent of ones, which is that of an infinity or a NaN, sets the sign. There is no
-// branch, so compilers vectorise it.
+// Adding 1 to an exponent of ones, which is that of an infinity or a NaN, sets the sign. There is
+// no branch, so compilers vectorise it.
 bool all_finite(const float* values, size_t n) {
     constexpr uint32_t exponent = 0x7f800000, one = 0x00800000, sign = 0x80000000;
     uint32_t any = 0;
