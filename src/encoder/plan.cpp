@@ -58,7 +58,7 @@ bool has_amx(const Device& device) {
 
 // One step wider than `precision`; from bf16 an NPU goes to what `widest` says. With AMX three
 // products of bf16 take a fifth of the time of one of f32, and little of that of int8: bf16x2 takes
-// the place of both, and the worst frame of base in int8 is 0.951 (0.873 with bf16).
+// the place of both, and the worst frame of base in int8 is 0.962 (0.873 with bf16).
 npuenc_precision wider(npuenc_precision precision, const Device& device, npuenc_precision widest) {
     if (precision != NPUENC_PRECISION_F32 && has_amx(device))
         return NPUENC_PRECISION_BF16X2;
