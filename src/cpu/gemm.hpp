@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Blocking of products for the caches, the same for every family of tile kernels.
 //
-// A task of the pool multiplies a block of packed rows of A, which stay in its L2, by a range of
-// panels of B:
+// A task of the pool multiplies a block of rows of A, which stay in its L2, by a range of panels of
+// B. Rows are packed first, but for those that are packed as they lie:
 //
 //   for ranges of columns         one panel of B, or as many as stay in the L2
 //     for ranges of rows          all, or as many as stay in the L1
 //       for panels of B
-//         for slices of k         one, unless k is very large
+//         for slices of k         one, unless k is large
 //           for panels of rows
 //             tile, then finish   bias, GELU, conversion, ... while the sums are in L1
 //
@@ -26,11 +26,20 @@
 
 namespace npuenc {
 
-// Bytes from one packed row of A to the next: an odd number of cache lines, so that the rows of a
-// tile do not fall on the same few sets of the cache.
+// Bytes from one row of A that is packed to the next: an odd number of cache lines, so that those
+// of a tile do not fall on the same few sets of the cache.
 inline size_t row_stride(const npuenc_gemm& gemm, size_t k) {
     const size_t lines = ceil_div(size_product(round_up(k, gemm.k_group), gemm.a_size), cache_line);
     return size_product(lines | 1, cache_line);
+}
+
+// Whether rows of elements of so many bytes, `stride` bytes apart, can be multiplied as they lie,
+// by families other than gemm_bf16x2. Rows of a tile may fall on the same set of a cache where they
+// are few beside its ways, of which there are at least eight.
+constexpr bool are_packed(const npuenc_gemm& gemm, size_t element_size, size_t k, size_t stride) {
+    constexpr size_t few_rows = 6;
+    return element_size == gemm.a_size && !gemm.shifted_a && k % gemm.k_group == 0 &&
+           (gemm.mr <= few_rows || stride % (2 * cache_line) == cache_line);
 }
 
 // Bytes of the groups of a panel of B.
@@ -95,12 +104,11 @@ inline void ask_for_part(npuenc_tile& tile, const char* data, size_t bytes, size
     tile.soon_bytes = std::min(step, bytes - begin);
 }
 
-// Of a packed row in one go: above that, panels of B would be read from far away for every panel of
-// rows.
-constexpr size_t slice_bytes = 8192;
-
+// How many k are multiplied in one go: a slice of a panel of B stays in the L2 while rows meet it.
+// CPUs with AMX have a larger one.
 constexpr size_t slice_length(const npuenc_gemm& gemm) {
-    return slice_bytes / gemm.a_size;
+    const size_t slice_bytes = size_t{is_amx(gemm) ? 256u : 128u} << 10;
+    return slice_bytes / (gemm.nr * gemm.b_size);
 }
 
 // How many rows meet how many panels of B before others come. Where a panel of rows fits into the
@@ -111,7 +119,7 @@ struct Order {
 
     Order(const npuenc_gemm& gemm, const Block& block) : rows(block.rows) {
         // 36 KiB are 32 rows of 512 bf16, in the 48 KiB of an L1 beside AMX; other panels of rows
-        // have at most 12.
+        // have at most 6.
         constexpr size_t panel_bytes = size_t{36} << 10, rows_bytes = size_t{24} << 10;
         constexpr size_t most_rows = 32, panels_bytes = size_t{384} << 10;
         if (gemm.mr * block.lda <= panel_bytes) {
@@ -156,6 +164,9 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
             const char* b = panel + k * nr * gemm.b_size;
             tile.b = b;
             tile.accumulate = k > 0;
+            const char* next = k + tile.k < block.k ? b + tile.k * nr * gemm.b_size
+                               : more               ? panel + order.panels * block.b.stride
+                                                    : nullptr;
             for (size_t row = first_row; row < end_row; row += mr) {
                 tile.rows = std::min(mr, end_row - row);
                 tile.a = block.a + row * block.lda + k * gemm.a_size;
@@ -164,9 +175,8 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
                         static_cast<int32_t*>(block.c) + row * block.ldc + (col - block.first_col);
                 else
                     tile.c = kept + (sliced ? row * nr : 0);
-                if (more)
-                    ask_for_part(tile, b + order.panels * block.b.stride, tile.k * nr * gemm.b_size,
-                                 row / mr, n_row_panels);
+                if (next)
+                    ask_for_part(tile, next, tile.k * nr * gemm.b_size, row / mr, n_row_panels);
                 else
                     tile.soon_bytes = 0;
                 gemm.tile(&tile);
@@ -193,7 +203,7 @@ class Split {
         // Packed rows of a task should stay in its L2, but enough of them for a panel of B to pay.
         // CPUs with AMX have one of 2 MiB.
         const size_t kept_bytes = size_t{is_amx(gemm) ? 1200u : 512u} << 10;
-        constexpr size_t least_rows = 48, most_rows = 240;
+        const size_t least_rows = std::max<size_t>(48, gemm.nr + gemm.nr / 2), most_rows = 240;
         const size_t rows = std::clamp(kept_bytes / row_stride(gemm, k), least_rows, most_rows);
         row_blocks_ = ceil_div(row_panels_, std::max<size_t>(1, rows / mr_));
         if (row_panels_ >= 4 * n_threads) {

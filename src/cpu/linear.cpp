@@ -25,12 +25,10 @@ class Input {
             sizes.need<uint16_t>(Scratch::narrow, n_);
     }
 
-    // Whether rows of x are packed rows already, and lie so that those of a tile do not fall on the
-    // same few sets of the cache.
+    // Whether rows of x are packed rows already.
     bool is_packed() const {
-        return packing_copies() && !shape_.norm.weight &&
-               element_size(shape_.x_type) == gemm_.a_size && shape_.x_type != NPUENC_F16 &&
-               stride() % (2 * cache_line) == cache_line;
+        return packing_copies() && !shape_.norm.weight && shape_.x_type != NPUENC_F16 &&
+               are_packed(gemm_, element_size(shape_.x_type), n_, stride());
     }
     const char* at(size_t row) const { return x_ + row * stride(); }
     size_t stride() const { return shape_.ldx * element_size(shape_.x_type); }

@@ -59,7 +59,10 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
     const size_t packed_items = shared ? 1 : items_at_once;
     const SharedMemory::Lease packed(
         shared_, size_product(size_product(packed_items, panels_at_once), stride));
-    const size_t lda = row_stride(gemm, shape.k);
+    const size_t stride_a = shape.lda * operands.in_size;
+    const bool a_is_packed = shape.k > 0 && are_packed(gemm, operands.in_size, shape.k, stride_a);
+    const bool packs_a = shape.k > 0 && !a_is_packed;
+    const size_t lda = a_is_packed ? stride_a : row_stride(gemm, shape.k);
 
     for (size_t first_item = 0; first_item < shape.batch; first_item += items_at_once) {
         const size_t items = std::min(items_at_once, shape.batch - first_item);
@@ -79,19 +82,25 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
 
             const Split split(gemm, shape.m, cols, shape.k, team_.n_threads());
             Scratch::Sizes sizes;
-            sizes.need<char>(Scratch::a_rows, size_product(split.most_rows(), lda));
+            if (packs_a)
+                sizes.need<char>(Scratch::a_rows, size_product(split.most_rows(), lda));
             need_sums(sizes, gemm, split.most_rows(), shape.k);
             team_.for_each(
                 items * split.n_tasks(), sizes, [&](size_t task, const Scratch& scratch) {
                     const size_t i = task / split.n_tasks(), item = first_item + i;
                     const Split::Part part = split.part(task % split.n_tasks());
                     char* rows = scratch.get<char>(Scratch::a_rows);
-                    for (size_t row = 0; shape.k > 0 && row < part.rows; ++row)
+                    for (size_t row = 0; packs_a && row < part.rows; ++row)
                         gemm.pack_a(shape.k, operands.a_row(item, part.first_row + row),
                                     rows + row * lda);
                     const char* b_panels = packed.data<char>() + (shared ? 0 : i * panels * stride);
-                    Block block = {part.rows, part.first_col,    part.end_col, shape.k, rows,
-                                   lda,       {b_panels, stride}};
+                    Block block = {part.rows,
+                                   part.first_col,
+                                   part.end_col,
+                                   shape.k,
+                                   a_is_packed ? operands.a_row(item, part.first_row) : rows,
+                                   lda,
+                                   {b_panels, stride}};
                     const auto c_at = [&](size_t row, size_t col) {
                         return operands.c_at(item, part.first_row + row, first_col + col);
                     };

@@ -17,11 +17,13 @@
 #ifndef NPUENC_KERNELS_GEMM_AMX_H
 #define NPUENC_KERNELS_GEMM_AMX_H
 
+enum { mr = 32, nr = 32 };
+
 #include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/x86/pack_avx512.h"
 
-enum { mr = 32, tile_rows = 16, tile_bytes = 64, panel_bytes = nr * group_bytes };
-enum { group_of_panel = tile_rows * panel_bytes }; /* bytes of a part of a group */
+enum { tile_rows = 16, tile_bytes = 64 };
+enum { group_of_panel = tile_rows * row_of_panel }; /* bytes of a part of a group */
 
 #define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm%c0" ::"i"(t))
 #define TILE_LOAD(t, from, ld)                                                                     \
@@ -79,7 +81,7 @@ static void end(void) {
 /* `lower` and `right`, here and below: whether there are such rows and columns; constants wherever
  * this is expanded. */
 static ALWAYS_INLINE void load(int lower, int right, const char* a, size_t lda, const char* b) {
-    const size_t ldb = panel_bytes;
+    const size_t ldb = row_of_panel;
     TILE_LOAD_ONCE(b_left, b, ldb);
     TILE_LOAD(a_upper, a, lda);
     if (lower)
@@ -96,7 +98,7 @@ static ALWAYS_INLINE const char* first_part(const char* b) {
 /* Multiplies what is loaded, and loads what comes next: new_a and new_b are constants. */
 static ALWAYS_INLINE void multiply_and_load(int lower, int right, int new_a, const char* a,
                                             size_t lda, int new_b, const char* b) {
-    const size_t ldb = panel_bytes;
+    const size_t ldb = row_of_panel;
     TILE_MULTIPLY(a_upper, b_left, sum_upper_left);
     if (lower)
         TILE_MULTIPLY(a_lower, b_left, sum_lower_left);

@@ -37,11 +37,12 @@ static void pack_b_rows(size_t cols, size_t k, const void* src, size_t ld, void*
     char* out = panel;
     for (size_t done = 0; done < k; done += depth) {
         const size_t n = k - done < depth ? k - done : depth;
-        _Alignas(64) char pairs[depth / 2 * 2 * vector_bytes];
+        _Alignas(64) char pairs[depth / 2 * row_of_panel];
         pack_rows(cols, n * sizeof *in, (const char*)(in + done), ld * sizeof *in, pairs);
         for (size_t i = 0; i < n; i++)
-            UNROLLED_FOR (size_t v = 0; v < 2; v++, out += vector_bytes) {
-                const __m512i pair = _mm512_load_si512(pairs + (i / 2 * 2 + v) * vector_bytes);
+            UNROLLED_FOR (size_t v = 0; v < vectors_of_panel; v++, out += vector_bytes) {
+                const __m512i pair =
+                    _mm512_load_si512(pairs + i / 2 * row_of_panel + v * vector_bytes);
                 _mm512_store_si512(out, i % 2 ? _mm512_and_si512(pair, odd)
                                               : _mm512_slli_epi32(pair, 16));
             }
@@ -51,13 +52,12 @@ static void pack_b_rows(size_t cols, size_t k, const void* src, size_t ld, void*
 static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
     const uint16_t* in = src;
     char* out = panel;
-    const __mmask16 lower = first(cols);
-    const __mmask16 upper = first(cols > lanes ? cols - lanes : 0);
-    for (size_t i = 0; i < k; i++, in += ld, out += 2 * vector_bytes) {
-        _mm512_store_si512(out, load_wide(lower, in));
-        _mm512_store_si512(out + vector_bytes,
-                           upper ? load_wide(upper, in + lanes) : _mm512_setzero_si512());
-    }
+    for (size_t i = 0; i < k; i++, in += ld)
+        UNROLLED_FOR (size_t v = 0; v < vectors_of_panel; v++, out += vector_bytes) {
+            const __mmask16 mask = of_vector(cols, v);
+            _mm512_store_si512(out,
+                               mask ? load_wide(mask, in + v * lanes) : _mm512_setzero_si512());
+        }
 }
 
 void npuenc_gemm_bf16_init_avx512(npuenc_gemm* family) {

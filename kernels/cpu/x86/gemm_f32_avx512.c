@@ -26,13 +26,12 @@ static void pack_b_rows(size_t cols, size_t k, const void* src, size_t ld, void*
 static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
     const float* in = src;
     float* out = panel;
-    const __mmask16 lower = first(cols);
-    const __mmask16 upper = first(cols > lanes ? cols - lanes : 0);
-    for (size_t i = 0; i < k; i++, in += ld, out += nr) {
-        _mm512_store_ps(out, _mm512_maskz_loadu_ps(lower, in));
-        _mm512_store_ps(out + lanes,
-                        upper ? _mm512_maskz_loadu_ps(upper, in + lanes) : _mm512_setzero_ps());
-    }
+    for (size_t i = 0; i < k; i++, in += ld, out += nr)
+        UNROLLED_FOR (size_t v = 0; v < vectors_of_panel; v++) {
+            const __mmask16 mask = of_vector(cols, v);
+            _mm512_store_ps(out + v * lanes, mask ? _mm512_maskz_loadu_ps(mask, in + v * lanes)
+                                                  : _mm512_setzero_ps());
+        }
 }
 
 void npuenc_gemm_f32_init_avx512(npuenc_gemm* family) {

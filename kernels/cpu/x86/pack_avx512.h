@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Panels of B for AVX-512, whatever the type: a row of a panel has four bytes of k, one f32, two
- * bf16 or four s8, of each of 32 columns.
+ * bf16 or four s8, of each column. What includes this defines how many columns there are before, a
+ * multiple of 32:
+ *
+ *   enum { nr = ... };
  */
 #ifndef NPUENC_KERNELS_PACK_AVX512_H
 #define NPUENC_KERNELS_PACK_AVX512_H
@@ -13,7 +16,21 @@
 #include "kernels/cpu/x86/unroll.h"
 #include "kernels/cpu/x86/vector_avx512.h"
 
-enum { nr = 32, group_bytes = 4, vector_bytes = 64 };
+enum { group_bytes = 4, vector_bytes = 64 };
+enum { vectors_of_panel = nr * group_bytes / vector_bytes, row_of_panel = nr * group_bytes };
+
+/* What pack_b_cols takes at a time: so many columns. */
+enum { range = 32 };
+
+/* The first n lanes of 32. */
+static inline __mmask32 first_32(size_t n) {
+    return n >= range ? ~(__mmask32)0 : ((__mmask32)1 << n) - 1;
+}
+
+/* Those of a vector's columns that are among the first `cols` of a panel. */
+static inline __mmask16 of_vector(size_t cols, size_t v) {
+    return first(cols > v * lanes ? cols - v * lanes : 0);
+}
 
 /* Four groups of up to sixteen columns, each of whose rows of `bytes` <= 16 bytes are read:
  * out[group][column]. Each quarter of a vector is loaded from a row of its own, which leaves a
@@ -45,35 +62,35 @@ static ALWAYS_INLINE void transpose(size_t cols, size_t bytes, const char* src, 
     out[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-/* Up to sixteen columns, `row_bytes` of each: one vector of every pair in the panel. */
-static ALWAYS_INLINE void pack_half(size_t cols, size_t row_bytes, const char* src, size_t ld,
-                                    char* panel) {
-    const size_t step = 2 * vector_bytes;
+/* Up to sixteen columns, `row_bytes` of each: one vector of every row of the panel. */
+static ALWAYS_INLINE void pack_vector(size_t cols, size_t row_bytes, const char* src, size_t ld,
+                                      char* panel) {
     __m512i v[4];
     size_t i = 0;
     for (; i + 16 <= row_bytes; i += 16) {
         transpose(cols, 16, src + i, ld, v);
         UNROLLED_FOR (size_t j = 0; j < 4; j++)
-            _mm512_store_si512(panel + (i / group_bytes + j) * step, v[j]);
+            _mm512_store_si512(panel + (i / group_bytes + j) * row_of_panel, v[j]);
     }
     if (i < row_bytes) {
         transpose(cols, row_bytes - i, src + i, ld, v);
         UNROLLED_FOR (size_t j = 0; j < 4; j++)
             if (i + j * group_bytes < row_bytes)
-                _mm512_store_si512(panel + (i / group_bytes + j) * step, v[j]);
+                _mm512_store_si512(panel + (i / group_bytes + j) * row_of_panel, v[j]);
     }
 }
 
 /* pack_b_rows for rows of `row_bytes`, `ld` bytes apart. */
 static inline void pack_rows(size_t cols, size_t row_bytes, const char* src, size_t ld,
                              char* panel) {
-    if (cols >= nr) { /* without a branch per column */
-        pack_half(lanes, row_bytes, src, ld, panel);
-        pack_half(lanes, row_bytes, src + lanes * ld, ld, panel + vector_bytes);
-    } else {
-        const size_t upper = cols > lanes ? cols - lanes : 0;
-        pack_half(cols, row_bytes, src, ld, panel);
-        pack_half(upper, row_bytes, upper ? src + lanes * ld : src, ld, panel + vector_bytes);
+    for (size_t v = 0; v < vectors_of_panel; v++, panel += vector_bytes) {
+        const size_t first_col = v * lanes;
+        if (first_col + lanes <= cols) /* without a branch per column */
+            pack_vector(lanes, row_bytes, src + first_col * ld, ld, panel);
+        else if (first_col < cols)
+            pack_vector(cols - first_col, row_bytes, src + first_col * ld, ld, panel);
+        else
+            pack_vector(0, row_bytes, src, ld, panel);
     }
 }
 

@@ -27,11 +27,10 @@ static void pack_b_rows(size_t cols, size_t k, const void* src, size_t ld, void*
     memset(out + written * nr, 0, (whole_groups(k) - written) * nr * sizeof *out);
 }
 
-/* Two rows of B become one of pairs. */
-static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
-    const uint16_t* in = src;
-    uint16_t* out = panel;
-    const __mmask32 mask = cols >= nr ? ~(__mmask32)0 : ((__mmask32)1 << cols) - 1;
+/* Two rows of B become one of pairs, in a range of up to 32 columns. */
+static ALWAYS_INLINE void pack_range(size_t cols, size_t k, const uint16_t* in, size_t ld,
+                                     uint16_t* out) {
+    const __mmask32 mask = first_32(cols);
     /* unpack interleaves within quarters: the quarters are put so that pairs come out in order. */
     const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
     for (size_t i = 0; i < whole_groups(k); i += 2, in += 2 * ld, out += 2 * nr) {
@@ -44,8 +43,15 @@ static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void*
         const __m512i low = _mm512_unpacklo_epi16(even, odd);
         const __m512i high = _mm512_unpackhi_epi16(even, odd);
         _mm512_store_si512(out, low);
-        _mm512_store_si512(out + nr, high);
+        _mm512_store_si512(out + 2 * lanes, high);
     }
+}
+
+static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
+    const uint16_t* in = src;
+    uint16_t* out = panel;
+    for (size_t col = 0; col < nr; col += range)
+        pack_range(cols > col ? cols - col : 0, k, cols > col ? in + col : in, ld, out + 2 * col);
 }
 
 #endif /* NPUENC_KERNELS_PACK_BF16_AVX512_H */

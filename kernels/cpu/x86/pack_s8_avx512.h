@@ -34,12 +34,14 @@ static void append_start(size_t k, void* panel) {
     if (!shifted_a)
         return;
     const __m512i ones = _mm512_set1_epi8(1);
-    __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    __m512i sum[vectors_of_panel];
+    UNROLLED_FOR (size_t v = 0; v < vectors_of_panel; v++)
+        sum[v] = _mm512_setzero_si512();
     char* at = panel;
-    for (size_t i = 0; i < whole_groups(k); i += group_bytes, at += 2 * vector_bytes)
-        UNROLLED_FOR (size_t v = 0; v < 2; v++)
+    for (size_t i = 0; i < whole_groups(k); i += group_bytes, at += row_of_panel)
+        UNROLLED_FOR (size_t v = 0; v < vectors_of_panel; v++)
             sum[v] = _mm512_dpbusd_epi32(sum[v], ones, _mm512_load_si512(at + v * vector_bytes));
-    UNROLLED_FOR (size_t v = 0; v < 2; v++)
+    UNROLLED_FOR (size_t v = 0; v < vectors_of_panel; v++)
         _mm512_store_si512(at + v * vector_bytes,
                            _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sum[v], 7)));
 }
@@ -51,12 +53,11 @@ static void pack_b_rows(size_t cols, size_t k, const void* src, size_t ld, void*
     append_start(k, panel);
 }
 
-/* Four rows of B become one of groups. */
-static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
-    const int8_t* in = src;
-    char* out = panel;
-    const __mmask32 mask = cols >= nr ? ~(__mmask32)0 : ((__mmask32)1 << cols) - 1;
-    for (size_t i = 0; i < whole_groups(k); i += 4, in += 4 * ld, out += 2 * vector_bytes) {
+/* Four rows of B become one of groups, in a range of up to 32 columns. */
+static ALWAYS_INLINE void pack_range(size_t cols, size_t k, const int8_t* in, size_t ld,
+                                     char* out) {
+    const __mmask32 mask = first_32(cols);
+    for (size_t i = 0; i < whole_groups(k); i += 4, in += 4 * ld, out += row_of_panel) {
         __m256i row[4];
         UNROLLED_FOR (size_t j = 0; j < 4; j++)
             row[j] =
@@ -75,6 +76,14 @@ static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void*
                             _mm256_extracti128_si256(part[j], 1));
         }
     }
+}
+
+static void pack_b_cols(size_t cols, size_t k, const void* src, size_t ld, void* panel) {
+    const int8_t* in = src;
+    char* out = panel;
+    for (size_t col = 0; col < nr; col += range)
+        pack_range(cols > col ? cols - col : 0, k, cols > col ? in + col : in, ld,
+                   out + col * group_bytes);
     append_start(k, panel);
 }
 

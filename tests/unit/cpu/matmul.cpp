@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Products of matrices against their definition.
+#include <limits>
+
 #include "matmul_problem.hpp"
 
 using namespace npuenc;
@@ -19,6 +21,10 @@ const MatmulCase cases[] = {
     {1, 33, 16, 0, false, false, 1},
     {2, 1, 4, 0, true, true},
     {9, 30, 20, 100, false, false, 4},
+    // Rows that tiles of AMX could take as they lie, if it were not for the number of their values,
+    // and rows that they can.
+    {2, 40, 35, 95, false, false, 1},
+    {1, 40, 35, 96, false, false},
     // More of B than is packed at once: of one item, and of the batch.
     {1, 1, 2600, 7000, true, false},
     {40, 1, 500, 1100, false, false},
@@ -38,7 +44,9 @@ void f32_is_right() {
     for (const MatmulCase& c : cases) {
         const Matmul s = shape_of(c, NPUENC_F32, NPUENC_F32);
         Random random(static_cast<uint32_t>(c.m + c.n));
-        const std::vector<float> a = random.reals(size_a(s)), b = random.reals(size_b(s));
+        std::vector<float> a = random.reals(size_a(s));
+        const std::vector<float> b = random.reals(size_b(s));
+        fill_gaps_of_a(s, a, std::numeric_limits<float>::quiet_NaN());
         const Products products(s, a, b);
         for (const auto& device : devices) {
             std::vector<float> result(size_c(s), 77);
@@ -54,8 +62,9 @@ void bf16_is_right() {
     for (const MatmulCase& c : cases) {
         Matmul s = shape_of(c, NPUENC_BF16, NPUENC_F32);
         Random random(static_cast<uint32_t>(c.m + c.n));
-        const std::vector<uint16_t> a = to_bf16(random.reals(size_a(s)));
+        std::vector<uint16_t> a = to_bf16(random.reals(size_a(s)));
         const std::vector<uint16_t> b = to_bf16(random.reals(size_b(s)));
+        fill_gaps_of_a(s, a, uint16_t{0x7fc0}); // NaN
         const Products products(s, from_bf16(a), from_bf16(b));
         for (const auto& device : devices) {
             s.c_type = NPUENC_F32;

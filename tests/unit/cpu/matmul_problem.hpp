@@ -42,6 +42,16 @@ inline size_t size_c(const Matmul& s) {
     return s.batch * s.stride_c;
 }
 
+// Puts `value` wherever a row of `a` has ended: no product may take it.
+template <class T>
+void fill_gaps_of_a(const Matmul& s, std::vector<T>& a, T value) {
+    for (size_t i = 0; i < a.size(); ++i) {
+        const size_t in_item = i % s.stride_a;
+        if (in_item >= s.m * s.lda || in_item % s.lda >= s.k)
+            a[i] = value;
+    }
+}
+
 inline size_t place_in_b(const Matmul& s, size_t item, size_t k, size_t col) {
     return item * s.stride_b + (s.b_transposed ? col * s.ldb + k : k * s.ldb + col);
 }
