@@ -279,6 +279,28 @@ void rows_in_pieces_or_at_once_give_the_same_states(void**) {
     assert_memory_equal(states[0].data(), states[1].data(), states[0].size() * sizeof(float));
 }
 
+// The first layer's MLP in bf16x2, whose activations are f32, where nothing else has such: with
+// four threads it takes more room than the convolutions and the projections.
+void the_widest_activations_have_room(void**) {
+    npuenc_kernels kernels;
+    if (npuenc_kernels_init(&kernels, "amx") != NPUENC_KERNELS_OK)
+        skip();
+    constexpr PlanOptions options{.precision = int8, .linear = cpu, .attention = npu};
+    std::vector<float> states[2];
+    for (const unsigned n_threads : {1u, 4u}) {
+        RecordingNpu device(n_threads, "amx");
+        const Plan plan = make_plan(options, dims, device);
+        assert_int_equal(plan.mlp_precision(0), bf16x2);
+        for (const npuenc_precision other :
+             {plan.precision, plan.conv_precision, plan.first_attention_precision})
+            assert_int_not_equal(other, bf16x2);
+        const Encoder encoder(model, options, device);
+        const FinishedRun run(
+            [&](Run& working) { states[n_threads == 4] = encode(encoder, working); });
+    }
+    assert_memory_equal(states[0].data(), states[1].data(), states[0].size() * sizeof(float));
+}
+
 void states_are_converted_on_the_host(void**) {
     RecordingNpu device(1);
     const Encoder encoder(model, {}, device);
@@ -308,6 +330,7 @@ int main() {
         cmocka_unit_test(guarded<each_product_is_one_submission_of_all_rows_without_gaps>),
         cmocka_unit_test(guarded<the_operator_list_tells_which_device_ran_what>),
         cmocka_unit_test(guarded<rows_in_pieces_or_at_once_give_the_same_states>),
+        cmocka_unit_test(guarded<the_widest_activations_have_room>),
         cmocka_unit_test(guarded<states_are_converted_on_the_host>),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -43,8 +43,8 @@ class RecordingNpu final : public Device {
         size_t rows, ldx, ldy;
     };
 
-    explicit RecordingNpu(unsigned n_threads)
-        : host_(std::make_unique<CpuDevice>(n_threads, isa_of_host())) {}
+    explicit RecordingNpu(unsigned n_threads, const char* isa = isa_of_host())
+        : host_(std::make_unique<CpuDevice>(n_threads, isa)) {}
 
     npuenc_device_type type() const override { return NPUENC_DEVICE_NPU; }
     const std::string& name() const override { return name_; }
