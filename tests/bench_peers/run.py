@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 # pylint: disable=wrong-import-position
 from bench_peers import (  # noqa: E402
-    abi, accuracy, chart, command, duel, entrants, native, prepared, process, ratios, table, worker)
+    abi, accuracy, batch, chart, command, duel, entrants, native, prepared, process, ratios, table, worker)
 from bench_peers.failure import Failure, Missing, Unsupported  # noqa: E402
 
 COMPILER = ["c++"]
@@ -179,6 +179,14 @@ class Turns(unittest.TestCase):
         fight = self.fight([100, 50, 100, 100], 1)
         self.assertEqual(fight.runs(1), [(10.0, False), (10.0, False), (10.0, True)])
 
+    def test_windows_in_a_call_are_beside_as_many_calls_of_one(self):
+        together = batch.PerWindow(FakeWorker(self.log, "A", 27.0), 3)
+        alone = batch.PerWindow(FakeWorker(self.log, "B", 10.0), 1)
+        fight = duel.Duel(FakeProbe(self.log, [100]), together, alone, 0.04, repeats=3)
+        fight.run(2, math.inf)
+        self.assertEqual(self.log[-7:], ["probe", "A", "BBB", "probe", "BBB", "A", "probe"])
+        self.assertEqual([pair.ratio for pair in fight.pairs], [0.9] * 2)
+
     def test_idle_use_is_seen(self):
         self.assertEqual(self.fight([100], 4).summary(4)["idle_share"], 0)
         self.assertGreater(self.fight([100], 4, idles=1e6).summary(4)["idle_share"], 0.04)
@@ -230,9 +238,13 @@ def example_report():
             {"model": "base", "precision": "f32", "speedup": 1.9, "probe_speedup": 2.0, "pairs": 30}
             | ratios.summary([0.95] * 30, 30) | {"verdict": "short of it"},
             {"model": "base", "precision": "int8", "error": "not supported: f32 only"}],
-        "batch": [{"model": "base", "precision": "f32", "threads": 1, "sizes": [
-            {"batch": 2, "runs": 9, "quiet_runs": 6, "median_ms": 900.0,
-             "hours_per_hour": 66.7}]}],
+        "batch": [
+            {"model": "base", "precision": "f32", "threads": 1, "batch": 2, "pairs": 31,
+             "together": {"runs": 31, "quiet_runs": 30, "median_ms": 450.0},
+             "alone": {"runs": 31, "quiet_runs": 30, "median_ms": 500.0},
+             "hours_per_hour": 66.7} | ratios.summary([0.9] * 30, 30),
+            {"model": "base", "precision": "f32", "threads": 1, "batch": 4,
+             "error": "the time limit came first"}],
         "accuracy": [
             {"engine": "npuenc", "title": "npuenc bf16", "precision": "bf16", "model": "tiny.en",
              "version": "0.9", "cosine": 0.99995, "worst_frame": 0.97, "max_abs": 0.333,
@@ -281,7 +293,8 @@ class Text(unittest.TestCase):
     def test_other_sections(self):
         self.line("linear f32 2×3→4, 1 thr", "1.500", "3.000", "90", "45", "ahead")
         self.line("base f32", "1.900", "2.000", "short of it")
-        self.line("base f32, 1 thr", "900.0", "67", "6")
+        self.line("base f32, 1 thr", "450.0", "500.0", "67", "0.900 [0.900, 0.900] ahead")
+        self.line("base f32, 1 thr", "the time limit came first")
 
     def test_accuracy(self):
         self.line("== accuracy, tiny.en")

@@ -1,65 +1,58 @@
 # SPDX-License-Identifier: MIT
-"""npuenc's throughput: 1 to 8 windows in one call, all sizes in turn."""
+"""npuenc's throughput with several windows in a call: what a window takes there and one by one, in
+adjacent runs of as many windows."""
 
 import contextlib
-import time
 
 from . import entrants, machine, ratios
-from .duel import WARM_UP, pause
+from .duel import Duel
 from .failure import Failure, Unsupported
 from .native import say
 from .process import Worker
 
-SIZES = range(1, 9)
+SIZES = (2, 4, 8)
 WINDOW_SECONDS = 30
 
-# No ratio is claimed here, and a round of all sizes encodes 36 windows.
-QUIET_RUNS = 6
+
+class PerWindow:
+    """A worker whose calls take `batch` windows each, by the time of a window."""
+
+    def __init__(self, worker, batch):
+        self.worker, self.batch = worker, batch
+
+    def run(self, windows):
+        return self.worker.run(windows // self.batch) / self.batch
+
+    def scheduled_ns(self):
+        return self.worker.scheduled_ns()
 
 
-def measure(settings, model, threads, precision, seconds):
-    entry = {"model": model.name, "threads": threads, "precision": precision}
+def measure(settings, model, threads, precision, batch):
+    entry = {"model": model.name, "threads": threads, "precision": precision, "batch": batch}
+    seconds = settings.share()
     job = entrants.npuenc(precision, settings.library).job(model) | {
         "engine": "npuenc", "mel": str(model.mel()), "shape": model.shape, "threads": threads,
         "cpus": machine.processors(threads)}
     with contextlib.ExitStack() as stack:
         probe = stack.enter_context(settings.start_probe(threads))
         try:
-            workers = {size: stack.enter_context(Worker(job | {"batch": size})) for size in SIZES}
+            together, alone = (PerWindow(stack.enter_context(Worker(job | {"batch": size})), size)
+                               for size in (batch, 1))
         except (Failure, Unsupported) as error:
             return entry | {"error": str(error)}
-        for worker in workers.values():
-            for _ in range(WARM_UP):
-                worker.run()
-        runs, began, rate = {size: [] for size in SIZES}, time.monotonic(), probe.rate()
-
-        def quiet(size):
-            return [run for run in runs[size] if run.is_quiet(probe.best, settings.tolerance)]
-
-        while (min(len(quiet(size)) for size in SIZES) < QUIET_RUNS
-               and time.monotonic() - began < seconds):
-            for size, worker in workers.items():
-                waited = worker.scheduled_ns()[1]
-                took = worker.run()
-                waited = worker.scheduled_ns()[1] - waited
-                pause()
-                after = probe.rate()
-                waited /= 1e6 * took * threads
-                runs[size].append(ratios.Pair(took, None, rate, after, waited))
-                rate = after
-    if not runs[SIZES[-1]]:
+        duel = Duel(probe, together, alone, settings.tolerance, repeats=batch)
+        duel.run(settings.ratios, seconds)
+    if not duel.pairs:
         return entry | {"error": "the time limit came first"}
-    entry["sizes"] = []
-    for size in SIZES:
-        figures = ratios.figures([(run.first, run in quiet(size)) for run in runs[size]])
-        entry["sizes"].append(figures | {
-            "batch": size, "hours_per_hour": 1e3 * size * WINDOW_SECONDS / figures["median_ms"]})
-    return entry
+    figures = ratios.figures(duel.runs(0))
+    return entry | duel.summary(settings.ratios) | {
+        "together": figures, "alone": ratios.figures(duel.runs(1)),
+        "hours_per_hour": 1e3 * WINDOW_SECONDS / figures["median_ms"]}
 
 
 def count(settings, models):
     """How many measurements there will be."""
-    return len(models) * len(settings.threads) * len(settings.precisions)
+    return len(models) * len(settings.threads) * len(settings.precisions) * len(SIZES)
 
 
 def run(settings, models):
@@ -68,6 +61,7 @@ def run(settings, models):
     for threads in settings.threads:
         for model in models:
             for precision in settings.precisions:
-                say(f"batches: {model.name} {precision}, threads: {threads}")
-                result.append(measure(settings, model, threads, precision, settings.share()))
+                for batch in SIZES:
+                    say(f"batches: {model.name} {precision}, threads: {threads}, windows: {batch}")
+                    result.append(measure(settings, model, threads, precision, batch))
     return result

@@ -67,7 +67,8 @@ def parser():
                           help="npuenc's speed-up from one thread to two beside that of the "
                           "arithmetic probe")
     sections.add_argument("--batch", action="store_true",
-                          help="npuenc's throughput with 1 to 8 windows in a call")
+                          help="what a window takes npuenc in a call of 2, 4 and 8, beside as many "
+                          "calls of one")
     sections.add_argument("--accuracy", action="store_true",
                           help="how far every engine's states are from a float64 encoder's, and "
                           "the words that one decoder makes of them; nothing is timed")
