@@ -164,9 +164,12 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
             const char* b = panel + k * nr * gemm.b_size;
             tile.b = b;
             tile.accumulate = k > 0;
-            const char* next = k + tile.k < block.k ? b + tile.k * nr * gemm.b_size
-                               : more               ? panel + order.panels * block.b.stride
-                                                    : nullptr;
+            // Then come the next slice of this panel, or the first one of a later panel.
+            const size_t left = block.k - k - tile.k;
+            const size_t next_k = std::min(slice, left ? left : block.k);
+            const char* next = left   ? b + tile.k * nr * gemm.b_size
+                               : more ? panel + order.panels * block.b.stride
+                                      : nullptr;
             for (size_t row = first_row; row < end_row; row += mr) {
                 tile.rows = std::min(mr, end_row - row);
                 tile.a = block.a + row * block.lda + k * gemm.a_size;
@@ -176,11 +179,11 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
                 else
                     tile.c = kept + (sliced ? row * nr : 0);
                 if (next)
-                    ask_for_part(tile, next, tile.k * nr * gemm.b_size, row / mr, n_row_panels);
+                    ask_for_part(tile, next, next_k * nr * gemm.b_size, row / mr, n_row_panels);
                 else
                     tile.soon_bytes = 0;
                 gemm.tile(&tile);
-                if (!block.c && k + tile.k == block.k)
+                if (!block.c && left == 0)
                     finish(row, tile.rows, col, tile.cols, tile.c, tile.ldc);
             }
             k += tile.k;
