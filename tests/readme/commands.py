@@ -60,8 +60,11 @@ NOT_HERE = {
         "--accuracy"),
     "tools/bench-peers --encode --minutes 27 --tolerance 20 --svg docs/speed.svg": peers(
         "--encode --minutes 27 --tolerance 20 --svg docs/speed.svg"),
-    "tools/bench-peers --second-thread --batch --ratios 6 --minutes 3 --tolerance 15": peers(
-        "--second-thread --batch --ratios 6 --minutes 3 --tolerance 15"),
+    "tools/bench-peers --second-thread --ratios 12 --minutes 3 --tolerance 20": peers(
+        "--second-thread --ratios 12 --minutes 3 --tolerance 20"),
+    "tools/bench-peers --batch --precision int8 --precision bf16 --ratios 30 --minutes 10 "
+    "--tolerance 20": peers(
+        "--batch --precision int8 --precision bf16 --ratios 30 --minutes 10 --tolerance 20"),
     "tools/bench-peers --products --threads 1 --ratios 30 --minutes 4 --tolerance 20": peers(
         "--products --threads 1 --ratios 30 --minutes 4 --tolerance 20"),
     "tools/abi-baseline": Elsewhere(
