@@ -53,18 +53,19 @@ void check_precision(npuenc_precision asked, const Plan& plan) {
 }
 
 bool has_amx(const Device& device) {
-    return !is_npu(device) && std::string_view(device.isa()) == "amx";
+    return std::string_view(device.isa()) == "amx";
 }
 
-// One step wider than `precision`; from bf16 an NPU goes to what `widest` says. With AMX three
-// products of bf16 take a fifth of the time of one of f32, and little of that of int8: bf16x2 takes
-// the place of both, and the worst frame of base in int8 is 0.962 (0.873 with bf16).
-npuenc_precision wider(npuenc_precision precision, const Device& device, npuenc_precision widest) {
+// One step wider than `precision`; an NPU goes to what `on_npu` says. With AMX three products of
+// bf16 take a fifth of the time of one of f32, and little of that of int8: bf16x2 takes the place of
+// both, and the worst frame of base in int8 is 0.962 (0.873 with bf16, there and with the products
+// on an NPU beside AMX, which is why that does not stop at bf16 either).
+npuenc_precision wider(npuenc_precision precision, const Device& device, npuenc_precision on_npu) {
+    if (is_npu(device))
+        return on_npu;
     if (precision != NPUENC_PRECISION_F32 && has_amx(device))
         return NPUENC_PRECISION_BF16X2;
-    if (precision == NPUENC_PRECISION_INT8)
-        return NPUENC_PRECISION_BF16;
-    return is_npu(device) ? widest : NPUENC_PRECISION_F32;
+    return precision == NPUENC_PRECISION_INT8 ? NPUENC_PRECISION_BF16 : NPUENC_PRECISION_F32;
 }
 
 } // namespace

@@ -18,7 +18,8 @@ std::string precision_text(const npuenc_model_info& info) {
     const bool int8 = info.precision == NPUENC_PRECISION_INT8;
     const char* where = "the convolutions and the first layer's attention";
     if (bf16x2 && info.linear_device == NPUENC_DEVICE_NPU)
-        where = "the first layer's projections";
+        where = int8 ? "the first layer's projections and MLP, bf16 in the convolutions"
+                     : "the first layer's projections";
     else if (bf16x2 && int8)
         where = "the first layer, bf16 in the convolutions";
     else if (int8)

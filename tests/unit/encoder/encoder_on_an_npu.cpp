@@ -64,9 +64,9 @@ struct Case {
 const Case cases[] = {
     {{}, {npu, cpu, npu}, {bf16, bf16x2, bf16, f32}},
     {{.precision = bf16}, {npu, cpu, npu}, {bf16, bf16x2, bf16, f32}},
-    {{.precision = int8}, {npu, cpu, npu}, {int8, bf16, bf16, bf16}},
+    {{.precision = int8}, {npu, cpu, npu}, {int8, bf16x2, bf16, bf16}},
     {{.linear = npu, .attention = npu, .conv = npu}, {npu, npu, npu}, {bf16, bf16x2, bf16, bf16}},
-    {{.precision = int8, .attention = npu}, {npu, npu, npu}, {int8, bf16, bf16, bf16}},
+    {{.precision = int8, .attention = npu}, {npu, npu, npu}, {int8, bf16x2, bf16, bf16}},
     {{.linear = cpu}, {cpu, cpu, npu}, {bf16, f32, bf16, f32}},
     {{.conv = cpu}, {npu, cpu, cpu}, {bf16, bf16x2, f32, f32}},
     {{.linear = cpu, .attention = npu, .conv = cpu}, {cpu, npu, cpu}, {bf16, f32, f32, bf16}},
