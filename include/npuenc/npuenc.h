@@ -315,9 +315,10 @@ typedef struct npuenc_model_options {
                                    with BF16: the convolutions, the first layer's attention with its
                                    projections and, with INT8, its MLP. A CPU with AMX takes BF16X2
                                    for either, but BF16 for the convolutions with INT8. An NPU has
-                                   no F32: asked for it is E_UNSUPPORTED, and with BF16 and INT8
-                                   the projections and that MLP are BF16X2 there, the convolutions
-                                   and attention BF16 */
+                                   no F32: asked for it is E_UNSUPPORTED, and with BF16 the
+                                   projections are BF16X2 there, the convolutions and attention
+                                   BF16; with INT8 the second layer's projections and MLP are BF16
+                                   as the first's are, the convolutions BF16X2 */
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */

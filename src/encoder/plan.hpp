@@ -19,19 +19,21 @@ struct PlanOptions {
 // The states are most sensitive to the convolutions, to the first layer's attention with its
 // projections and, in int8, to its MLP: an error that is made there can decide, layers later,
 // whether a frame gets one of Whisper's massive activations. So these are a step wider than the
-// rest, as far as their device can.
+// rest, as far as their device can; on an NPU, beside int8, the second layer's products with
+// weights are, too.
 struct Plan {
     npuenc_precision precision; // of products, never AUTO
     npuenc_precision conv_precision;
-    npuenc_precision wide_precision;            // of the first layer's products with weights
-    npuenc_precision first_attention_precision; // of its products without
+    npuenc_precision wide_precision; // of the products with weights of the first n_wide_layers
+    uint32_t n_wide_layers;
+    npuenc_precision first_attention_precision; // of the first layer's products without weights
     Device* linear;
     Device* attention;
     Device* conv;
     Device* elementwise;
 
     npuenc_precision projection_precision(uint32_t layer) const {
-        return layer == 0 ? wide_precision : precision;
+        return layer < n_wide_layers ? wide_precision : precision;
     }
     npuenc_precision attention_precision(uint32_t layer) const {
         return layer == 0 ? first_attention_precision : precision;

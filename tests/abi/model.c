@@ -391,12 +391,12 @@ static int32_t wider(npuenc_ctx* with, int32_t precision) {
     npuenc_ctx_info info = {.struct_size = sizeof info};
     expect_ok(npuenc_ctx_get_info(with, &info));
     const bool is_npu = info.device_type == NPUENC_DEVICE_NPU;
-    const bool has_bf16x2 = is_npu || strcmp(info.isa, "amx") == 0;
+    const bool has_amx = !is_npu && strcmp(info.isa, "amx") == 0;
     switch (precision) {
     case NPUENC_PRECISION_INT8:
-        return has_bf16x2 ? NPUENC_PRECISION_BF16X2 : NPUENC_PRECISION_BF16;
+        return has_amx ? NPUENC_PRECISION_BF16X2 : NPUENC_PRECISION_BF16;
     case NPUENC_PRECISION_BF16:
-        return has_bf16x2 ? NPUENC_PRECISION_BF16X2 : NPUENC_PRECISION_F32;
+        return has_amx || is_npu ? NPUENC_PRECISION_BF16X2 : NPUENC_PRECISION_F32;
     default:
         return NPUENC_PRECISION_F32;
     }

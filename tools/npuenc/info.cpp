@@ -16,10 +16,14 @@ std::string precision_text(const npuenc_model_info& info) {
         return precision_name(info.precision);
     const bool bf16x2 = info.wide_precision == NPUENC_PRECISION_BF16X2;
     const bool int8 = info.precision == NPUENC_PRECISION_INT8;
+    const bool on_npu = info.linear_device == NPUENC_DEVICE_NPU;
     const char* where = "the convolutions and the first layer's attention";
-    if (bf16x2 && info.linear_device == NPUENC_DEVICE_NPU)
-        where = int8 ? "the first layer's projections and MLP, bf16 in the convolutions"
-                     : "the first layer's projections";
+    if (on_npu && int8)
+        where = info.conv_device == NPUENC_DEVICE_NPU
+                    ? "the first two layers, bf16x2 in the convolutions"
+                    : "the convolutions and the first two layers";
+    else if (bf16x2 && on_npu)
+        where = "the first layer's projections";
     else if (bf16x2 && int8)
         where = "the first layer, bf16 in the convolutions";
     else if (int8)
