@@ -15,11 +15,8 @@ namespace npuenc {
 
 namespace {
 
-// Keys of a block: its scores, keys and values share the L1 cache. Where probabilities are bytes,
-// to the scale of the block's greatest, a smaller block is a finer one; with AMX it would take a
-// quarter more time.
+// Keys of a block: its scores, keys and values share the L1 cache.
 constexpr size_t block_keys = 256;
-constexpr size_t block_keys_int8 = 128;
 // Queries that meet a block of keys together: at least so many, whole tiles, and never more than
 // there is room for.
 constexpr size_t least_together = 12, most_together = 32;
@@ -33,19 +30,19 @@ class Call {
   public:
     Call(const npuenc_kernels& kernels, const Attention& shape, const void* q, const void* k,
          const void* v, void* out)
-        : kernels_(kernels), shape_(shape), score_gemm_(gemm_for(kernels, shape.precision)),
+        : kernels_(kernels), shape_(shape),
+          score_gemm_(rounds_values() ? kernels.gemm_f32 : gemm_for(kernels, shape.precision)),
           v_parts_(splits() ? 2 : 1),
           int8_results_(shape.precision == NPUENC_PRECISION_INT8 && shape.type == NPUENC_BF16 &&
                         kernels.gemm_u8.tile),
           result_gemm_(int8_results_                             ? kernels.gemm_u8
                        : shape.precision == NPUENC_PRECISION_F32 ? kernels.gemm_f32
                                                                  : kernels.gemm_bf16),
-          block_keys_(int8_results_ && !is_amx(result_gemm_) ? block_keys_int8 : block_keys),
           together_(std::max<size_t>(least_together, score_gemm_.mr)), of_task_(4 * together_),
           lda_(row_stride(score_gemm_, shape_.head_dim)),
           ld_results_(round_up(shape.head_dim, cache_line / sizeof(float))),
-          part_at_(round_up(block_keys_ * result_gemm_.a_size, cache_line)),
-          ld_block_(std::max(block_keys_ * sizeof(float), part_at_ + ld_results_ * sizeof(float)) |
+          part_at_(round_up(block_keys * result_gemm_.a_size, cache_line)),
+          ld_block_(std::max(block_keys * sizeof(float), part_at_ + ld_results_ * sizeof(float)) |
                     cache_line),
           visible_(shape), q_(static_cast<const char*>(q)), k_(static_cast<const char*>(k)),
           v_(static_cast<const char*>(v)), out_(static_cast<char*>(out)),
@@ -55,12 +52,11 @@ class Call {
           values_bytes_(size_product(ceil_div(shape.head_dim, result_gemm_.nr),
                                      size_product(v_parts_, v_stride_))),
           value_scales_bytes_(
-              int8_results_
-                  ? round_up(size_product(
-                                 size_product(ceil_div(shape.kv_len, block_keys_), shape.head_dim),
-                                 sizeof(float)),
-                             cache_line)
-                  : 0) {}
+              int8_results_ ? round_up(size_product(size_product(ceil_div(shape.kv_len, block_keys),
+                                                                 shape.head_dim),
+                                                    sizeof(float)),
+                                       cache_line)
+                            : 0) {}
 
     size_t n_heads() const { return size_product(shape_.batch, shape_.n_head); }
     // Of what is packed of a head: keys, values, the scale of the keys, those of the values.
@@ -96,8 +92,11 @@ class Call {
     };
 
     bool splits() const { return shape_.precision == NPUENC_PRECISION_BF16X2; }
+    bool rounds_values() const {
+        return shape_.type == NPUENC_F32 && shape_.precision == NPUENC_PRECISION_BF16;
+    }
     // Values are brought into bf16 a few at a time.
-    bool stages_values() const { return splits() || shape_.type == NPUENC_S8; }
+    bool stages_values() const { return splits() || rounds_values() || shape_.type == NPUENC_S8; }
     bool quantises() const {
         return shape_.precision == NPUENC_PRECISION_INT8 && shape_.type != NPUENC_S8;
     }
@@ -132,7 +131,6 @@ class Call {
     const size_t v_parts_;    // of values: the low one, if any, and the high one
     const bool int8_results_; // probabilities and values in int8 too
     const npuenc_gemm& result_gemm_;
-    const size_t block_keys_;
     const size_t together_, of_task_; // queries
     const size_t lda_;                // bytes from one packed query to the next
     const size_t ld_results_;         // elements
@@ -156,7 +154,7 @@ Scratch::Sizes Call::scratch_sizes() const {
         sizes.need<int8_t>(Scratch::narrow,
                            size_product(std::max(shape_.kv_len, together_), head_dim));
     if (int8_results_)
-        sizes.need<int8_t>(Scratch::narrow, size_product(block_keys_, head_dim));
+        sizes.need<int8_t>(Scratch::narrow, size_product(block_keys, head_dim));
     if (stages_values()) {
         sizes.need<uint16_t>(Scratch::narrow, size_product(v_parts_ * staged_positions, head_dim));
         sizes.need<float>(Scratch::staging, head_dim);
@@ -198,8 +196,8 @@ void Call::quantise_values(size_t head, char* packed, const Scratch& scratch) co
     const size_t n = visible_.of_item(item);
     float* scales = reinterpret_cast<float*>(packed + value_scales_at());
     auto* narrow = scratch.get<int8_t>(Scratch::narrow);
-    for (size_t first = 0; first < n; first += block_keys_, scales += head_dim) {
-        const size_t count = std::min(block_keys_, n - first);
+    for (size_t first = 0; first < n; first += block_keys, scales += head_dim) {
+        const size_t count = std::min(block_keys, n - first);
         const char* values =
             row(v_, shape_.stride_v, shape_.ldv, item, head % shape_.n_head, first);
         kernels_.rows.quantise_cols_bf16(count, head_dim, reinterpret_cast<const uint16_t*>(values),
@@ -236,9 +234,11 @@ void Call::pack_values(size_t head, char* packed, const Scratch& scratch) const 
         for (size_t i = 0; i < count; ++i) {
             uint16_t* const low = narrow + i * head_dim;
             uint16_t* const high = low + (v_parts_ - 1) * staged_positions * head_dim;
+            const auto* values = reinterpret_cast<const float*>(at(position + i));
             if (splits()) {
-                kernels_.convert.f32_to_bf16x2(
-                    head_dim, reinterpret_cast<const float*>(at(position + i)), high, low);
+                kernels_.convert.f32_to_bf16x2(head_dim, values, high, low);
+            } else if (rounds_values()) {
+                kernels_.convert.f32_to_bf16(head_dim, values, high);
             } else {
                 kernels_.convert.s8_to_f32(
                     head_dim, reinterpret_cast<const int8_t*>(at(position + i)), 1.0f, wide);
@@ -259,8 +259,8 @@ void Call::attend(size_t head, size_t task, const char* packed, const Scratch& s
     for (size_t query = first; query < end; query += together_) {
         Queries queries;
         begin(queries, head, query, std::min(together_, end - query), packed, scratch);
-        for (size_t key = 0; key < queries.n_keys; key += block_keys_) {
-            const Keys keys = {key, std::min(block_keys_, queries.n_keys - key), packed};
+        for (size_t key = 0; key < queries.n_keys; key += block_keys) {
+            const Keys keys = {key, std::min(block_keys, queries.n_keys - key), packed};
             score(queries, keys);
             soften(queries, keys);
             weigh(queries, keys);
@@ -404,7 +404,7 @@ void Call::merge(Queries& queries, const Keys& keys) const {
         part.ld = ld_block_ / sizeof(float);
         if (int8_results_)
             part.col_scale = reinterpret_cast<const float*>(keys.packed + value_scales_at()) +
-                             keys.first / block_keys_ * shape_.head_dim;
+                             keys.first / block_keys * shape_.head_dim;
         part.greatest = queries.block_greatest + row;
         part.total = queries.block_total + row;
         kernels_.softmax.merge(&part, queries.results + row * ld_results_, ld_results_,

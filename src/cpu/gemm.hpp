@@ -73,9 +73,11 @@ struct Block {
     const char* a; // packed rows, `lda` bytes apart
     size_t lda;
     Panels b;
-    // Of the first element, and elements from row to row, where sums are the result.
-    void* c = nullptr;
-    size_t ldc = 0;
+    // The result from this block's first element on: elements of y_size bytes, y_stride bytes from
+    // row to row.
+    void* y;
+    size_t y_stride, y_size;
+    bool takes_sums = false; // the result is the sums as they are; else `finish` writes it
 };
 
 // Tiles of a family may be multiplied by this thread while one of these lives.
@@ -102,6 +104,15 @@ inline void ask_for_part(npuenc_tile& tile, const char* data, size_t bytes, size
     const size_t begin = std::min(bytes, i * step);
     tile.soon = data + begin;
     tile.soon_bytes = std::min(step, bytes - begin);
+}
+
+// Asks for the lines that a tile's results go to: they are there when it has been multiplied.
+inline void ask_for_results(const Block& block, size_t row, size_t rows, size_t col, size_t cols) {
+    const char* y = static_cast<const char*>(block.y) + row * block.y_stride +
+                    (col - block.first_col) * block.y_size;
+    for (size_t i = 0; i < rows; ++i, y += block.y_stride)
+        for (size_t byte = 0; byte < cols * block.y_size; byte += cache_line)
+            __builtin_prefetch(y + byte, 1);
 }
 
 // How many k are multiplied in one go: a slice of a panel of B stays in the L2 while rows meet it.
@@ -136,8 +147,8 @@ inline void need_sums(Scratch::Sizes& sizes, const npuenc_gemm& gemm, size_t row
     sizes.need<int32_t>(Scratch::sums, size_product(kept_rows, gemm.nr));
 }
 
-// finish(row, rows, col, cols, sums, ld): called once for each tile of a block without c; sums are
-// f32 or s32, `ld` elements from row to row.
+// finish(row, rows, col, cols, sums, ld): called once for each tile of a block that does not take
+// sums; they are f32 or s32, `ld` elements from row to row.
 template <class Finish>
 void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratch,
               Finish&& finish) {
@@ -145,13 +156,13 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
     const size_t slice = slice_length(gemm), start = groups_bytes(gemm, block.k);
     const bool sliced = block.k > slice;
     const size_t end_panel = ceil_div(block.end_col, nr), n_row_panels = ceil_div(block.rows, mr);
-    auto* const kept = block.c ? nullptr : scratch.get<int32_t>(Scratch::sums);
+    auto* const kept = block.takes_sums ? nullptr : scratch.get<int32_t>(Scratch::sums);
     const Order order(gemm, block);
     const TileScope scope(gemm);
 
     npuenc_tile tile{};
     tile.lda = block.lda;
-    tile.ldc = block.c ? block.ldc : nr;
+    tile.ldc = block.takes_sums ? block.y_stride / sizeof(int32_t) : nr;
     const auto multiply_panel = [&](size_t j, size_t first_row, size_t end_row) {
         const char* panel = block.b.data + j * block.b.stride;
         const size_t col = j * nr;
@@ -173,17 +184,19 @@ void multiply(const npuenc_gemm& gemm, const Block& block, const Scratch& scratc
             for (size_t row = first_row; row < end_row; row += mr) {
                 tile.rows = std::min(mr, end_row - row);
                 tile.a = block.a + row * block.lda + k * gemm.a_size;
-                if (block.c)
+                if (block.takes_sums)
                     tile.c =
-                        static_cast<int32_t*>(block.c) + row * block.ldc + (col - block.first_col);
+                        static_cast<int32_t*>(block.y) + row * tile.ldc + (col - block.first_col);
                 else
                     tile.c = kept + (sliced ? row * nr : 0);
                 if (next)
                     ask_for_part(tile, next, next_k * nr * gemm.b_size, row / mr, n_row_panels);
                 else
                     tile.soon_bytes = 0;
+                if (left == 0)
+                    ask_for_results(block, row, tile.rows, col, tile.cols);
                 gemm.tile(&tile);
-                if (!block.c && left == 0)
+                if (!block.takes_sums && left == 0)
                     finish(row, tile.rows, col, tile.cols, tile.c, tile.ldc);
             }
             k += tile.k;

@@ -154,11 +154,18 @@ void CpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         const Split::Part part = split.part(i);
         char* packed = scratch.get<char>(Scratch::a_rows);
         float* scales = scratch.get<float>(Scratch::row_scales);
-        Block block = {part.rows, part.first_col, part.end_col, k, packed, lda, weight->panels()};
-        if (!int8 && changes_nothing(finish)) {
-            block.c = shifted(finish, part.first_row, part.first_col).y;
-            block.ldc = finish.ldy;
-        }
+        const size_t y_size = element_size(shape.y_type);
+        Block block = {part.rows,
+                       part.first_col,
+                       part.end_col,
+                       k,
+                       packed,
+                       lda,
+                       weight->panels(),
+                       shifted(finish, part.first_row, part.first_col).y,
+                       finish.ldy * y_size,
+                       y_size,
+                       !int8 && changes_nothing(finish)};
         if (input.is_packed()) {
             block.a = input.at(part.first_row);
             block.lda = input.stride();

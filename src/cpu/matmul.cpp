@@ -94,20 +94,20 @@ void CpuDevice::multiply_matrices(const npuenc_gemm& gemm, const Matmul& shape, 
                         gemm.pack_a(shape.k, operands.a_row(item, part.first_row + row),
                                     rows + row * lda);
                     const char* b_panels = packed.data<char>() + (shared ? 0 : i * panels * stride);
-                    Block block = {part.rows,
-                                   part.first_col,
-                                   part.end_col,
-                                   shape.k,
-                                   a_is_packed ? operands.a_row(item, part.first_row) : rows,
-                                   lda,
-                                   {b_panels, stride}};
                     const auto c_at = [&](size_t row, size_t col) {
                         return operands.c_at(item, part.first_row + row, first_col + col);
                     };
-                    if constexpr (in_place) {
-                        block.c = c_at(0, part.first_col);
-                        block.ldc = shape.ldc;
-                    }
+                    const Block block = {part.rows,
+                                         part.first_col,
+                                         part.end_col,
+                                         shape.k,
+                                         a_is_packed ? operands.a_row(item, part.first_row) : rows,
+                                         lda,
+                                         {b_panels, stride},
+                                         c_at(0, part.first_col),
+                                         shape.ldc * operands.out_size,
+                                         operands.out_size,
+                                         in_place};
                     multiply(gemm, block, scratch,
                              [&](size_t row, size_t n_rows, size_t col, size_t n_cols,
                                  const void* sums, size_t ld) {

@@ -39,8 +39,9 @@ struct Matmul {
 // out = softmax(q k^T scale + mask) v for every batch item and head.
 struct Attention {
     npuenc_dtype type; // of q, k, v and the result: f32, bf16 or s8
-    npuenc_precision
-        precision; // of the products; F32 or BF16X2 with f32 operands, INT8 with s8 ones
+    // Of the products: F32, BF16 or BF16X2 with f32 operands, INT8 with s8 ones, else BF16 or INT8.
+    // BF16 with f32 operands is that of probabilities times v, while q times k is F32.
+    npuenc_precision precision;
     size_t batch, n_head, head_dim, q_len, kv_len;
     size_t ldq, ldk, ldv, ldo;                     // from one position to the next
     size_t stride_q, stride_k, stride_v, stride_o; // from one batch item to the next

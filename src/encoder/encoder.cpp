@@ -247,7 +247,7 @@ void Encoder::attend(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run) 
 
     Attention shape{};
     shape.type = type;
-    shape.precision = precision;
+    shape.precision = plan_.result_precision(index);
     shape.batch = 1;
     shape.n_head = dims_.n_head;
     shape.head_dim = dims_.head_dim();

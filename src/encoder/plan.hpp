@@ -26,7 +26,8 @@ struct Plan {
     npuenc_precision conv_precision;
     npuenc_precision wide_precision; // of the products with weights of the first n_wide_layers
     uint32_t n_wide_layers;
-    npuenc_precision first_attention_precision; // of the first layer's products without weights
+    npuenc_precision first_attention_precision; // of the first layer's queries times keys
+    npuenc_precision first_result_precision;    // of its probabilities times values
     Device* linear;
     Device* attention;
     Device* conv;
@@ -37,6 +38,9 @@ struct Plan {
     }
     npuenc_precision attention_precision(uint32_t layer) const {
         return layer == 0 ? first_attention_precision : precision;
+    }
+    npuenc_precision result_precision(uint32_t layer) const {
+        return layer == 0 ? first_result_precision : precision;
     }
     npuenc_precision mlp_precision(uint32_t layer) const {
         return precision == NPUENC_PRECISION_INT8 ? projection_precision(layer) : precision;

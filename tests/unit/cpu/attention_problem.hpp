@@ -136,6 +136,8 @@ struct AttentionProblem {
         double relative = 1.1 * exponent + 8 * unit_f32 + gamma_f32(n + 4) + error_of_sum(n);
         if (shape.precision != NPUENC_PRECISION_F32)
             relative += 1.01 * unit_bf16 + 2 * std::exp2(-13.7);
+        if (shape.precision == NPUENC_PRECISION_BF16 && shape.type == NPUENC_F32)
+            relative += 1.01 * unit_bf16; // of the values
         for (size_t j = 0; j < n; ++j) {
             if (p[j] == 0)
                 continue;

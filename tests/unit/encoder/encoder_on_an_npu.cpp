@@ -71,8 +71,8 @@ const Case cases[] = {
     {{.precision = int8, .conv = cpu}, {npu, cpu, cpu}, {int8, bf16, bf16, bf16, 2}},
     {{.precision = int8, .attention = npu}, {npu, npu, npu}, {int8, bf16, bf16x2, bf16, 2}},
     {{.linear = cpu}, {cpu, cpu, npu}, {bf16, f32, bf16, f32}},
-    {{.conv = cpu}, {npu, cpu, cpu}, {bf16, bf16x2, f32, f32}},
-    {{.linear = cpu, .attention = npu, .conv = cpu}, {cpu, npu, cpu}, {bf16, f32, f32, bf16}},
+    {{.conv = cpu}, {npu, cpu, cpu}, {bf16, bf16x2, bf16, f32}},
+    {{.linear = cpu, .attention = npu, .conv = cpu}, {cpu, npu, cpu}, {bf16, f32, bf16, bf16}},
     {{.precision = f32, .linear = cpu, .conv = cpu, .elementwise = cpu},
      {cpu, cpu, cpu},
      {f32, f32, f32, f32}},
@@ -91,6 +91,8 @@ void families_are_placed_as_asked_and_products_on_the_npu_by_default(void**) {
         assert_int_equal(plan.conv_precision, each.precisions.conv);
         assert_int_equal(plan.first_attention_precision, each.precisions.first_attention);
         assert_int_equal(plan.n_wide_layers, each.precisions.n_wide_layers);
+        assert_int_equal(plan.first_result_precision,
+                         each.precisions.precision == f32 ? f32 : bf16);
     }
 }
 
@@ -109,6 +111,7 @@ void a_cpu_with_amx_takes_bf16x2_for_what_is_wide(void**) {
         assert_int_equal(plan.wide_precision, each.wide);
         assert_int_equal(plan.conv_precision, each.conv);
         assert_int_equal(plan.first_attention_precision, each.first_attention);
+        assert_int_equal(plan.first_result_precision, each.first_attention);
     }
 }
 
