@@ -23,9 +23,9 @@ npuenc_kernels select_kernels(const char* isa);
 //   greatest magnitude. Sums are in f32 and s32; bias, GELU and addend in f32.
 // - attention in bf16 or with s8 operands rounds the probabilities to bf16, where the instruction
 //   set multiplies that; so it does with f32 operands in bf16x2, where q, k and v are split into
-//   two bf16; with bf16 operands in int8 it quantises each row of q, and all of k of a head with
-//   one scale, and where the instruction set multiplies unsigned bytes, probabilities and v by
-//   blocks of keys.
+//   two bf16, and in bf16, where q times k is f32 and v is rounded to bf16; with bf16 operands in
+//   int8 it quantises each row of q, and all of k of a head with one scale, and where the
+//   instruction set multiplies unsigned bytes, probabilities and v by blocks of keys.
 class CpuDevice final : public Device {
   public:
     // n_threads 0: those of ThreadPool::shared(). isa as for select_kernels.

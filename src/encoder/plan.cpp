@@ -67,8 +67,9 @@ npuenc_precision wider(npuenc_precision precision, const Device& device, npuenc_
     return is_npu(device) ? widest : NPUENC_PRECISION_F32;
 }
 
-// The convolutions are bf16 with bf16 and with int8, but bf16x2 where a bound asks for it, or where
-// it costs next to nothing.
+// The convolutions. In int8 on the CPU bf16 is as good there as bf16x2: measured once beside f32,
+// on 50 windows of speech, 53 and 68 of the 75,000 frames of base are below 0.98, 6 and 10 of
+// tiny.en. With AMX bf16x2 beside bf16 costs next to nothing. For int8 on an NPU see make_plan.
 npuenc_precision conv_precision(npuenc_precision precision, const Device& device) {
     switch (precision) {
     case NPUENC_PRECISION_INT8:
@@ -97,16 +98,16 @@ Plan make_plan(const PlanOptions& options, const HyperParameters& dims, Device& 
         plan.precision = multiplies_on_npu(plan) ? NPUENC_PRECISION_BF16
                                                  : auto_precision(plan.linear->isa(), dims);
     // Measured on 30 windows of speech, the worst frame of base and of tiny.en in bf16: all that is
-    // wide in f32 0.993 and 0.979; the convolutions in bf16, too, 0.987 and 0.983, so there the
-    // array need not take three products for one; but with the first layer's attention in bf16 as
-    // well 0.957 and 0.969, and with its projections 0.93 and 0.89.
+    // wide in f32, and the convolutions, 0.993 and 0.979; the convolutions in bf16 0.987 and 0.983;
+    // the first layer's attention in bf16 as well 0.957 and 0.969, and its projections 0.93 and
+    // 0.89. Of base on five recordings, on AVX2 and AVX-512: the convolutions and, in the first
+    // layer, probabilities times values in bf16 0.990, its output projection in bf16 too 0.965.
     plan.wide_precision = wider(plan.precision, *plan.linear, NPUENC_PRECISION_BF16X2);
-    // In int8 on the CPU the convolutions in bf16 are as good as in bf16x2: measured once beside
-    // f32, on 50 windows of speech, 53 and 68 of the 75,000 frames of base are below 0.98, 6 and 10
-    // of tiny.en. On an NPU, whose host has any of three instruction sets, the worst frame of base
-    // in five recordings is 0.906 so, and was once 0.873 beside AMX; with two wide layers 0.859;
-    // with the convolutions in bf16x2 0.901; with both 0.958.
     plan.conv_precision = conv_precision(plan.precision, *plan.conv);
+    // In int8 on an NPU, whose host has any of three instruction sets, the worst frame of base in
+    // five recordings is 0.906 with one wide layer and the convolutions in bf16, and was once 0.873
+    // beside AMX; with two wide layers 0.859; with the convolutions in bf16x2 0.901; with both
+    // 0.958.
     plan.n_wide_layers = plan.precision == NPUENC_PRECISION_INT8 && is_npu(*plan.linear) ? 2 : 1;
     plan.first_attention_precision = wider(plan.precision, *plan.attention, NPUENC_PRECISION_BF16);
     plan.first_result_precision = plan.first_attention_precision;

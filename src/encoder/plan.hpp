@@ -16,11 +16,11 @@ struct PlanOptions {
     npuenc_device_type elementwise = NPUENC_DEVICE_AUTO;
 };
 
-// The states are most sensitive to the convolutions, to the first layer's attention with its
-// projections and, in int8, to its MLP: an error that is made there can decide, layers later,
-// whether a frame gets one of Whisper's massive activations. So these are a step wider than the
-// rest, as far as their device can; on an NPU, beside int8, the second layer's products with
-// weights are, too.
+// The states are most sensitive to the first layer's attention with its projections and, in int8,
+// to its MLP and to the convolutions: an error that is made there can decide, layers later, whether
+// a frame gets one of Whisper's massive activations. So these are a step wider than the rest, as
+// far as their device can; on an NPU, beside int8, the second layer's products with weights are,
+// too.
 struct Plan {
     npuenc_precision precision; // of products, never AUTO
     npuenc_precision conv_precision;

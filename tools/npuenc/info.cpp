@@ -17,7 +17,8 @@ std::string precision_text(const npuenc_model_info& info) {
     const bool bf16x2 = info.wide_precision == NPUENC_PRECISION_BF16X2;
     const bool int8 = info.precision == NPUENC_PRECISION_INT8;
     const bool on_npu = info.linear_device == NPUENC_DEVICE_NPU;
-    const char* where = "the convolutions and the first layer's attention";
+    const char* where =
+        bf16x2 ? "the convolutions and the first layer's attention" : "the first layer's attention";
     if (on_npu && int8)
         where = info.conv_device == NPUENC_DEVICE_NPU
                     ? "the first two layers, bf16x2 in the convolutions"
