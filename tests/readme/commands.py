@@ -60,6 +60,10 @@ NOT_HERE = {
         "--accuracy"),
     "tools/bench-peers --encode --minutes 27 --tolerance 20 --svg docs/speed.svg": peers(
         "--encode --minutes 27 --tolerance 20 --svg docs/speed.svg"),
+    "tools/bench-peers --encode --ratios 30 --minutes 13": peers(
+        "--encode --ratios 30 --minutes 13"),
+    "tools/bench-peers --products --threads 1 --ratios 30 --minutes 3": peers(
+        "--products --threads 1 --ratios 30 --minutes 3"),
     "tools/bench-peers --second-thread --ratios 12 --minutes 3 --tolerance 20": peers(
         "--second-thread --ratios 12 --minutes 3 --tolerance 20"),
     "tools/bench-peers --batch --precision int8 --precision bf16 --ratios 30 --minutes 10 "
