@@ -110,9 +110,6 @@ Plan make_plan(const PlanOptions& options, const HyperParameters& dims, Device& 
     // 0.958.
     plan.n_wide_layers = plan.precision == NPUENC_PRECISION_INT8 && is_npu(*plan.linear) ? 2 : 1;
     plan.first_attention_precision = wider(plan.precision, *plan.attention, NPUENC_PRECISION_BF16);
-    plan.first_result_precision = plan.first_attention_precision;
-    if (plan.precision == NPUENC_PRECISION_BF16 && !has_amx(*plan.attention))
-        plan.first_result_precision = NPUENC_PRECISION_BF16;
     return plan;
 }
 

@@ -27,7 +27,6 @@ struct Plan {
     npuenc_precision wide_precision; // of the products with weights of the first n_wide_layers
     uint32_t n_wide_layers;
     npuenc_precision first_attention_precision; // of the first layer's queries times keys
-    npuenc_precision first_result_precision;    // of its probabilities times values
     Device* linear;
     Device* attention;
     Device* conv;
@@ -39,8 +38,10 @@ struct Plan {
     npuenc_precision attention_precision(uint32_t layer) const {
         return layer == 0 ? first_attention_precision : precision;
     }
+    // Of probabilities times values, which need not be f32 where queries times keys are.
     npuenc_precision result_precision(uint32_t layer) const {
-        return layer == 0 ? first_result_precision : precision;
+        const npuenc_precision scores = attention_precision(layer);
+        return scores == NPUENC_PRECISION_F32 ? precision : scores;
     }
     npuenc_precision mlp_precision(uint32_t layer) const {
         return precision == NPUENC_PRECISION_INT8 ? projection_precision(layer) : precision;

@@ -79,7 +79,7 @@ PEAK_AMX(s8_amx, "tdpbssd", 2 * 16 * 16 * 64)
 
 /* The widest panels are those of the widest vectors, the widest groups of the native types. */
 static Peak* f32_peak(const npuenc_gemm* gemm) {
-    return gemm->nr == 64 ? peak_f32_avx512 : gemm->nr == 16 ? peak_f32_avx2 : peak_f32_sse2;
+    return gemm->nr > 16 ? peak_f32_avx512 : gemm->nr == 16 ? peak_f32_avx2 : peak_f32_sse2;
 }
 static Peak* bf16_peak(const npuenc_gemm* gemm) {
     if (gemm->k_group == 32)
@@ -100,7 +100,7 @@ static Peak* s8_peak(const npuenc_gemm* gemm) {
     if (gemm->k_group == 64)
         return peak_s8_amx;
     if (gemm->k_group == 4)
-        return gemm->nr == 64 ? peak_s8_avx512 : peak_s8_avxvnni;
+        return gemm->nr > 16 ? peak_s8_avx512 : peak_s8_avxvnni;
     return gemm->k_group == 2 ? peak_s8_avx2 : f32_peak(gemm);
 }
 #else

@@ -17,18 +17,17 @@ std::string precision_text(const npuenc_model_info& info) {
     const bool bf16x2 = info.wide_precision == NPUENC_PRECISION_BF16X2;
     const bool int8 = info.precision == NPUENC_PRECISION_INT8;
     const bool on_npu = info.linear_device == NPUENC_DEVICE_NPU;
+    if (int8)
+        return format(
+            "%s; %s in %s, %s in the convolutions", precision_name(info.precision),
+            precision_name(info.wide_precision),
+            on_npu ? "the first two layers, but the attention of the second" : "the first layer",
+            precision_name(info.conv_device == NPUENC_DEVICE_NPU ? NPUENC_PRECISION_BF16X2
+                                                                 : NPUENC_PRECISION_BF16));
     const char* where =
         bf16x2 ? "the convolutions and the first layer's attention" : "the first layer's attention";
-    if (on_npu && int8)
-        where = info.conv_device == NPUENC_DEVICE_NPU
-                    ? "the first two layers, bf16x2 in the convolutions"
-                    : "the convolutions and the first two layers";
-    else if (bf16x2 && on_npu)
+    if (bf16x2 && on_npu)
         where = "the first layer's projections";
-    else if (bf16x2 && int8)
-        where = "the first layer, bf16 in the convolutions";
-    else if (int8)
-        where = "the convolutions and the first layer";
     return format("%s; %s in %s", precision_name(info.precision),
                   precision_name(info.wide_precision), where);
 }

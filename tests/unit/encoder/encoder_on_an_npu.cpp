@@ -91,8 +91,7 @@ void families_are_placed_as_asked_and_products_on_the_npu_by_default(void**) {
         assert_int_equal(plan.conv_precision, each.precisions.conv);
         assert_int_equal(plan.first_attention_precision, each.precisions.first_attention);
         assert_int_equal(plan.n_wide_layers, each.precisions.n_wide_layers);
-        assert_int_equal(plan.first_result_precision,
-                         each.precisions.precision == f32 ? f32 : bf16);
+        assert_int_equal(plan.result_precision(0), each.precisions.precision == f32 ? f32 : bf16);
     }
 }
 
@@ -111,7 +110,7 @@ void a_cpu_with_amx_takes_bf16x2_for_what_is_wide(void**) {
         assert_int_equal(plan.wide_precision, each.wide);
         assert_int_equal(plan.conv_precision, each.conv);
         assert_int_equal(plan.first_attention_precision, each.first_attention);
-        assert_int_equal(plan.first_result_precision, each.first_attention);
+        assert_int_equal(plan.result_precision(0), each.first_attention);
     }
 }
 
