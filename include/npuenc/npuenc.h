@@ -313,13 +313,14 @@ typedef struct npuenc_model_options {
     int32_t precision;          /* AUTO, F32, BF16 or INT8: npuenc_precision of all products but
                                    those that the states depend on most. The first layer's
                                    projections and its queries times keys are F32 with BF16; with
-                                   INT8 all of that layer is BF16; the convolutions are BF16 with
-                                   either. A CPU with AMX takes BF16X2 for all that is named here,
-                                   but BF16 for the convolutions with INT8. An NPU has no F32: asked
-                                   for it is E_UNSUPPORTED, and with BF16 the projections are BF16X2
-                                   there and attention BF16; with INT8 the second layer's
-                                   projections and MLP are BF16 as the first's are, the convolutions
-                                   BF16X2 */
+                                   INT8 all of that layer is BF16, but in models of up to 4 layers
+                                   the second product of its MLP; the convolutions are BF16 with
+                                   either. A CPU with AMX takes BF16X2 for all that is named here
+                                   and that product, but BF16 for the convolutions with INT8. An NPU
+                                   has no F32: asked for it is E_UNSUPPORTED, and with BF16 the
+                                   projections are BF16X2 there and attention BF16; with INT8 all
+                                   projections and MLPs of the first two layers are BF16, the
+                                   convolutions BF16X2 */
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */
@@ -398,7 +399,8 @@ typedef struct npuenc_stats {
 typedef struct npuenc_op_info {
     uint32_t struct_size;
     int32_t device_type; /* that ran it: NPUENC_DEVICE_CPU or _NPU */
-    int32_t precision;   /* npuenc_precision; of attention, that of queries times keys */
+    int32_t precision;   /* npuenc_precision; of attention, that of queries times keys, and of an
+                            MLP that of its first product */
     int32_t layer;       /* from 0; -1: not of a layer */
     uint32_t n_calls;
     uint32_t reserved;

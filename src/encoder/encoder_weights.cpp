@@ -39,8 +39,8 @@ class WeightLoader {
         result.mlp_norm = load_norm(Role::mlp_norm_weight, Role::mlp_norm_bias, layer);
         result.mlp_up =
             load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state, mlp);
-        result.mlp_down =
-            load_linear(Role::mlp_down_weight, Role::mlp_down_bias, layer, n_state, n_mlp, mlp);
+        result.mlp_down = load_linear(Role::mlp_down_weight, Role::mlp_down_bias, layer, n_state,
+                                      n_mlp, plan_.mlp_down_precision(layer));
         return result;
     }
 

@@ -27,6 +27,7 @@ struct Plan {
     npuenc_precision wide_precision; // of the products with weights of the first n_wide_layers
     uint32_t n_wide_layers;
     npuenc_precision first_attention_precision; // of the first layer's queries times keys
+    npuenc_precision first_mlp_down_precision;  // of the second product of the first layer's MLP
     Device* linear;
     Device* attention;
     Device* conv;
@@ -45,6 +46,9 @@ struct Plan {
     }
     npuenc_precision mlp_precision(uint32_t layer) const {
         return precision == NPUENC_PRECISION_INT8 ? projection_precision(layer) : precision;
+    }
+    npuenc_precision mlp_down_precision(uint32_t layer) const {
+        return layer == 0 ? first_mlp_down_precision : mlp_precision(layer);
     }
 };
 

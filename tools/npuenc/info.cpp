@@ -11,19 +11,26 @@
 namespace npuenc {
 namespace {
 
+constexpr uint32_t few_layers = 4; // as npuenc_model_options has it
+
 std::string precision_text(const npuenc_model_info& info) {
     if (info.wide_precision == info.precision)
         return precision_name(info.precision);
     const bool bf16x2 = info.wide_precision == NPUENC_PRECISION_BF16X2;
     const bool int8 = info.precision == NPUENC_PRECISION_INT8;
     const bool on_npu = info.linear_device == NPUENC_DEVICE_NPU;
-    if (int8)
-        return format(
-            "%s; %s in %s, %s in the convolutions", precision_name(info.precision),
-            precision_name(info.wide_precision),
-            on_npu ? "the first two layers, but the attention of the second" : "the first layer",
-            precision_name(info.conv_device == NPUENC_DEVICE_NPU ? NPUENC_PRECISION_BF16X2
-                                                                 : NPUENC_PRECISION_BF16));
+    if (int8) {
+        const char* layers = "the first layer";
+        if (on_npu)
+            layers = "the first two layers, but the attention of the second";
+        else if (!bf16x2 && info.n_layer <= few_layers)
+            layers = "the first layer, but the second product of its MLP";
+        return format("%s; %s in %s, %s in the convolutions", precision_name(info.precision),
+                      precision_name(info.wide_precision), layers,
+                      precision_name(info.conv_device == NPUENC_DEVICE_NPU
+                                         ? NPUENC_PRECISION_BF16X2
+                                         : NPUENC_PRECISION_BF16));
+    }
     const char* where =
         bf16x2 ? "the convolutions and the first layer's attention" : "the first layer's attention";
     if (bf16x2 && on_npu)

@@ -91,8 +91,25 @@ void families_are_placed_as_asked_and_products_on_the_npu_by_default(void**) {
         assert_int_equal(plan.conv_precision, each.precisions.conv);
         assert_int_equal(plan.first_attention_precision, each.precisions.first_attention);
         assert_int_equal(plan.n_wide_layers, each.precisions.n_wide_layers);
+        assert_int_equal(plan.mlp_down_precision(1), plan.mlp_precision(1));
         assert_int_equal(plan.result_precision(0), each.precisions.precision == f32 ? f32 : bf16);
     }
+}
+
+// And only where it would be bf16 on the CPU: the first one of few layers has it.
+void tiny_models_have_the_second_product_of_the_first_mlp_in_int8(void**) {
+    RecordingNpu device(1);
+    const auto down_of = [&](const PlanOptions& options, uint32_t n_layer) {
+        HyperParameters shape = dims;
+        shape.n_layer = n_layer;
+        const Plan plan = make_plan(options, shape, device);
+        assert_int_equal(plan.mlp_down_precision(1), plan.mlp_precision(1));
+        return plan.mlp_down_precision(0);
+    };
+    assert_int_equal(down_of({.precision = int8, .linear = cpu}, 4), int8);
+    assert_int_equal(down_of({.precision = int8, .linear = cpu}, 5), bf16);
+    assert_int_equal(down_of({.precision = int8}, 4), bf16);
+    assert_int_equal(down_of({.precision = bf16, .linear = cpu}, 4), bf16);
 }
 
 void a_cpu_with_amx_takes_bf16x2_for_what_is_wide(void**) {
@@ -111,6 +128,7 @@ void a_cpu_with_amx_takes_bf16x2_for_what_is_wide(void**) {
         assert_int_equal(plan.conv_precision, each.conv);
         assert_int_equal(plan.first_attention_precision, each.first_attention);
         assert_int_equal(plan.result_precision(0), each.first_attention);
+        assert_int_equal(plan.mlp_down_precision(0), plan.mlp_precision(0));
     }
 }
 
@@ -331,6 +349,7 @@ void guarded(void** state) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(guarded<a_cpu_with_amx_takes_bf16x2_for_what_is_wide>),
+        cmocka_unit_test(guarded<tiny_models_have_the_second_product_of_the_first_mlp_in_int8>),
         cmocka_unit_test(guarded<families_are_placed_as_asked_and_products_on_the_npu_by_default>),
         cmocka_unit_test(guarded<what_the_array_lacks_is_refused_in_words>),
         cmocka_unit_test(guarded<a_context_on_the_cpu_has_no_npu>),
