@@ -14,6 +14,7 @@ from .calls import Progress
 from .context import Context
 from .handle import Owner
 from .model import Model
+from .run import Run
 from .values import DeviceType, Precision
 
 SAMPLES_PER_STATE = 320
@@ -48,9 +49,11 @@ class Encoder:
         window = SAMPLES_PER_STATE * info.n_ctx
         n_windows = -(-sound.size // window)
         states = np.empty((n_windows, info.n_ctx, info.n_state), np.float32)
-        for i in range(n_windows):
-            self.model.encode(sound[i * window:(i + 1) * window], out=states[i],
-                              progress=_share(progress, i, n_windows))
+        # One run for all: Python drops a Ctrl-C that comes while a handle is finalised.
+        with Run._of(self.model._context) as run:
+            for i in range(n_windows):
+                self.model.encode(sound[i * window:(i + 1) * window], out=states[i], run=run,
+                                  progress=_share(progress, i, n_windows))
         return states.reshape(-1, info.n_state)[:-(-sound.size // SAMPLES_PER_STATE)]
 
     def close(self) -> None:
