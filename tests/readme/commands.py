@@ -60,8 +60,11 @@ NOT_HERE = {
         "--accuracy"),
     "tools/bench-peers --encode --minutes 27 --tolerance 20 --svg docs/speed.svg": peers(
         "--encode --minutes 27 --tolerance 20 --svg docs/speed.svg"),
-    "tools/bench-peers --encode --ratios 30 --minutes 13": peers(
-        "--encode --ratios 30 --minutes 13"),
+    "tools/bench-peers --encode --ratios 30 --minutes 8": peers(
+        "--encode --ratios 30 --minutes 8"),
+    "tools/bench-peers --encode --model base --threads 2 --precision f32 --ratios 30 "
+    "--minutes 1.6": peers(
+        "--encode --model base --threads 2 --precision f32 --ratios 30 --minutes 1.6"),
     "tools/bench-peers --products --threads 1 --ratios 30 --minutes 3": peers(
         "--products --threads 1 --ratios 30 --minutes 3"),
     "tools/bench-peers --second-thread --ratios 12 --minutes 3 --tolerance 20": peers(
