@@ -188,8 +188,7 @@ typedef struct npuenc_convert {
 
 /* Results of a product on an NPU, as one of its cores sends them: eight rows of 64 columns, in
  * strips of a few columns, packed[col / width][row][col % width], the width being that of f32 for
- * f32. They go to rows of c, ldc elements apart. Prefetched on the way is what begins at `ahead`,
- * as many bytes, which may be packed itself and is read next. */
+ * f32. They go to rows of c, ldc elements apart. */
 enum {
     npuenc_unpacked_rows = 8,
     npuenc_unpacked_cols = 64,
@@ -198,10 +197,10 @@ enum {
 };
 
 typedef struct npuenc_unpack {
-    void (*s32)(const int32_t* packed, const int32_t* ahead, int32_t* c, size_t ldc);
-    void (*s16)(const int16_t* packed, const int16_t* ahead, int32_t* c, size_t ldc);
-    void (*s8)(const int8_t* packed, const int8_t* ahead, int8_t* c, size_t ldc);
-    void (*f32)(const float* packed, const float* ahead, float* c, size_t ldc);
+    void (*s32)(const int32_t* packed, int32_t* c, size_t ldc);
+    void (*s16)(const int16_t* packed, int32_t* c, size_t ldc);
+    void (*s8)(const int8_t* packed, int8_t* c, size_t ldc);
+    void (*f32)(const float* packed, float* c, size_t ldc);
 } npuenc_unpack;
 
 typedef struct npuenc_kernels {

@@ -17,12 +17,6 @@ static inline void prefetch(const char* at, const char* end) {
         __builtin_prefetch(at, 0, 2);
 }
 
-/* Into the L1, for what the kernel itself reads next. */
-static inline void prefetch_next(const void* at, size_t bytes) {
-    for (size_t byte = 0; byte < bytes; byte += line_bytes)
-        __builtin_prefetch((const char*)at + byte, 0, 3);
-}
-
 /* All of it at once, where a tile takes no longer than that does. */
 static inline void prefetch_soon(const npuenc_tile* tile) {
     const char* soon = tile->soon;

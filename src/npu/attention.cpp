@@ -228,9 +228,8 @@ void Call::soften(const Portion& portion, size_t i, size_t band, const char* sco
     auto* p = reinterpret_cast<uint16_t*>(of_band + band_rows * ld_scores_);
     const size_t n_groups = portion.scores.n_groups();
     for (size_t group = 0; group < n_groups; ++group)
-        portion.scores.add_up_c_band(kernels_.unpack, {band, group},
-                                     {band, std::min(group + 1, n_groups - 1)}, scores,
-                                     of_band + group * output_group, ld_scores_);
+        portion.scores.add_up_c_band(kernels_.unpack, portion.scores.c_band_offset({band, group}),
+                                     scores, of_band + group * output_group, ld_scores_);
 
     const size_t item = head / shape_.n_head, query = portion.query + first;
     uint32_t n_keys[band_rows];
@@ -273,9 +272,8 @@ void Call::write(const Portion& portion, size_t i, size_t band, const char* resu
     for (size_t group = 0; group < product.n_groups(); ++group) {
         alignas(cache_line) char sums[band_rows * output_group * sizeof(float)];
         auto* of_band = reinterpret_cast<float*>(sums);
-        product.add_up_c_band(kernels_.unpack, {band, group},
-                              {band, std::min(group + 1, product.n_groups() - 1)}, results, of_band,
-                              output_group);
+        product.add_up_c_band(kernels_.unpack, product.c_band_offset({band, group}), results,
+                              of_band, output_group);
         const size_t column = group * output_group;
         const size_t columns = std::min(output_group, product.n() - column);
         char* out =

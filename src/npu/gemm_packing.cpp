@@ -198,20 +198,11 @@ void pack_strip(const GemmTiling& tiling, size_t strip, const T* b, size_t ldb, 
 }
 
 template <class From, class To>
-void unpack_band(const GemmTiling& tiling,
-                 void (*unpack)(const From* packed, const From* ahead, To* c, size_t ldc),
-                 const CBand& band, const CBand& next, const void* packed, void* band_of_group,
-                 size_t ld) {
-    const auto place = [&](const CBand& of, size_t core_column) {
-        const size_t tile_row = of.band / bands_of_tile;
-        const size_t index = tiling.output_index(tile_row / array_cores, of.n_group);
-        const size_t chunk = tiling.c_offset(core_column, tile_row % array_cores, index,
-                                             of.band % bands_of_tile / chunk_bands);
-        return reinterpret_cast<const From*>(static_cast<const char*>(packed) + chunk) +
-               of.band % chunk_bands * band_rows * core_tile;
-    };
+void unpack_band(void (*unpack)(const From* packed, To* c, size_t ldc), const void* packed,
+                 void* band_of_group, size_t ld) {
+    static_assert(band_rows == npuenc_unpacked_rows && core_tile == npuenc_unpacked_cols);
     for (size_t core_column = 0; core_column < array_cores; ++core_column)
-        unpack(place(band, core_column), place(next, core_column),
+        unpack(static_cast<const From*>(packed) + core_column * band_rows * core_tile,
                static_cast<To*>(band_of_group) + core_column * core_tile, ld);
 }
 
@@ -274,21 +265,24 @@ void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
     });
 }
 
-void unpack_c_band(const npuenc_unpack& kernels, const GemmTiling& tiling, const CBand& band,
-                   const CBand& next, const void* packed, void* band_of_group, size_t ld) {
-    static_assert(band_rows == npuenc_unpacked_rows && core_tile == npuenc_unpacked_cols);
-    const auto unpack = [&](auto of_core) {
-        unpack_band(tiling, of_core, band, next, packed, band_of_group, ld);
-    };
-    switch (tiling.overlay().result) {
+size_t c_band_offset(const GemmTiling& tiling, const CBand& band) {
+    const size_t tile_row = band.band / bands_of_tile, in_tile = band.band % bands_of_tile;
+    return tiling.c_offset(tile_row % array_cores,
+                           tiling.output_index(tile_row / array_cores, band.n_group),
+                           in_tile / chunk_bands, in_tile % chunk_bands, 0);
+}
+
+void unpack_c_band(const npuenc_unpack& kernels, const GemmOverlay& overlay, const void* packed,
+                   void* band_of_group, size_t ld) {
+    switch (overlay.result) {
     case GemmResult::s32:
-        return unpack(kernels.s32);
+        return unpack_band(kernels.s32, packed, band_of_group, ld);
     case GemmResult::s16:
-        return unpack(kernels.s16);
+        return unpack_band(kernels.s16, packed, band_of_group, ld);
     case GemmResult::s8:
-        return unpack(kernels.s8);
+        return unpack_band(kernels.s8, packed, band_of_group, ld);
     case GemmResult::f32:
-        return unpack(kernels.f32);
+        return unpack_band(kernels.f32, packed, band_of_group, ld);
     }
 }
 
@@ -300,8 +294,10 @@ void unpack_c(const npuenc_unpack& kernels, const GemmTiling& tiling, const void
         alignas(cache_line) char whole[band_rows * output_group * sizeof(int32_t)];
         const size_t row = band * band_rows, rows = remaining(tiling.m(), row, band_rows);
         for (size_t column = 0; column < tiling.n(); column += output_group) {
-            const CBand here{band, column / output_group};
-            unpack_c_band(kernels, tiling, here, here, packed, whole, output_group);
+            unpack_c_band(kernels, tiling.overlay(),
+                          static_cast<const char*>(packed) +
+                              c_band_offset(tiling, {band, column / output_group}),
+                          whole, output_group);
             const size_t columns = remaining(tiling.n(), column, output_group);
             for (size_t i = 0; i < rows; ++i)
                 std::memcpy(static_cast<char*>(c) + ((row + i) * ldc + column) * element,

@@ -11,8 +11,8 @@
 // number of threads.
 //
 // Matrices can be taken as a whole, or in parts by whoever makes their values on the way: eight
-// rows of A or C are a band, 64 columns of B a strip; padded to whole groups there are
-// a_bands(tiling) and b_strips(tiling) of them. Parts do not overlap.
+// rows of A, or of a group of columns of C, are a band, 64 columns of B a strip; padded to whole
+// groups there are a_bands(tiling) and b_strips(tiling) of them. Parts do not overlap.
 #pragma once
 
 #include <cstddef>
@@ -23,10 +23,6 @@
 #include "npu/gemm_tiling.hpp"
 
 namespace npuenc {
-
-constexpr size_t band_rows = 8;
-// Of C so many bands follow each other in memory.
-constexpr size_t chunk_bands = core_tile / c_chunks / band_rows;
 
 // A [m][k], rows `lda` elements apart, into the tiling's a_bytes(), on a multiple of 16.
 void pack_a(const GemmTiling& tiling, const void* a, size_t lda, void* packed, Parallel& threads);
@@ -62,15 +58,17 @@ inline size_t b_strips(const GemmTiling& tiling) {
 void pack_b_strip(const GemmTiling& tiling, size_t strip, const void* columns, size_t ldb,
                   BLayout layout, unsigned right_shift, void* packed);
 
-// Of C, in a group of columns.
 struct CBand {
     size_t band, n_group;
 };
 
-// A band, padded to [band_rows][output_group] as it is in the result, into rows `ld` elements
-// apart. `next` is the one that the caller reads next, if it knows, or the same: it is asked for.
-void unpack_c_band(const npuenc_unpack& kernels, const GemmTiling& tiling, const CBand& band,
-                   const CBand& next, const void* packed, void* band_of_group, size_t ld);
+// Where a band of C begins.
+size_t c_band_offset(const GemmTiling& tiling, const CBand& band);
+
+// A band, which begins at `packed`, padded to [band_rows][output_group] as it is in the result,
+// into rows `ld` elements apart.
+void unpack_c_band(const npuenc_unpack& kernels, const GemmOverlay& overlay, const void* packed,
+                   void* band_of_group, size_t ld);
 
 // The tiling's c_bytes() into C [m][n], rows `ldc` elements apart.
 void unpack_c(const npuenc_unpack& kernels, const GemmTiling& tiling, const void* packed, void* c,

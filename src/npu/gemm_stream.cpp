@@ -65,9 +65,14 @@ void add_column(InstructionStream& stream, const GemmTiling& tiling, uint32_t co
     const Operand& whole = tiling.replays_a() ? b : a;
 
     ColumnDescriptors descriptors;
+    // A band, and room for those of the other columns.
+    const auto band = static_cast<uint32_t>(tiling.c_band() / word);
+    const auto of_all_columns = static_cast<uint32_t>(array_cores) * band;
     for (size_t half = 0; half < 2; ++half)
-        descriptors.add({.length = tiling.c_half() / word}, gemm_c_argument,
-                        tiling.c_offset(column, 2 * half, 0, 0));
+        descriptors.add({.length = tiling.c_half() / array_cores / word,
+                         .inner = {.size = band},
+                         .middle = {.step = of_all_columns}},
+                        gemm_c_argument, tiling.c_offset(2 * half, 0, 0, 0, column));
 
     const uint32_t of_whole = descriptors.next();
     descriptors.add({.length = whole.groups * whole.strip / word}, whole.argument, whole.offset);

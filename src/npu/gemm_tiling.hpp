@@ -11,7 +11,10 @@
 // Buffers, all zero where the matrix has ended:
 //   A [row of cores][group of rows][tile of K][a_message]
 //   B [column of cores][group of columns][tile of K][b_message]
-//   C [column of cores][half][output group in order of computation][chunk][core of the half][chunk]
+//   C [half][output group in order of computation][chunk][core of the half][band][core's column]
+// The halves are the upper and the lower two rows of cores, each of which has a channel of its own
+// in every column; a chunk is half a tile of C. A band is eight rows of it: the shims leave room
+// for those of the other columns between two, so that eight rows of a whole group lie in one piece.
 #pragma once
 
 #include <algorithm>
@@ -25,6 +28,7 @@ namespace npuenc {
 constexpr size_t array_cores = 4; // rows of cores, and columns
 constexpr size_t core_tile = 64;  // rows and columns of C on one core
 constexpr size_t output_group = array_cores * core_tile;
+constexpr size_t band_rows = 8; // of A and C, that are packed together
 
 // What the cores send of their sums, which have 32 bits.
 enum class GemmResult {
@@ -47,6 +51,7 @@ struct GemmOverlay {
 };
 
 constexpr size_t c_chunks = 2;
+constexpr size_t chunk_bands = core_tile / c_chunks / band_rows;
 
 inline constexpr GemmOverlay gemm_s8_s32{"gemm_s8_s32", NPUENC_S8, GemmResult::s32, 64, 4096, 32,
                                          4128,          8192};
@@ -113,7 +118,7 @@ class GemmTiling {
     // Bytes of the buffers. Those of A and B depend on M and K, and on N and K, alone.
     size_t a_bytes() const { return array_cores * m_groups_ * a_strip(); }
     size_t b_bytes() const { return array_cores * n_groups_ * b_strip(); }
-    size_t c_bytes() const { return array_cores * 2 * c_half(); }
+    size_t c_bytes() const { return 2 * c_half(); }
 
     // Where things begin in their buffers.
     size_t a_offset(size_t core_row, size_t m_group) const {
@@ -122,10 +127,30 @@ class GemmTiling {
     size_t b_offset(size_t core_column, size_t n_group) const {
         return (core_column * n_groups_ + n_group) * b_strip();
     }
-    size_t c_half() const { return output_groups() * c_chunks * 2 * overlay_.c_chunk; }
-    size_t c_offset(size_t core_column, size_t core_row, size_t output_index, size_t chunk) const {
-        return (core_column * 2 + core_row / 2) * c_half() +
-               ((output_index * c_chunks + chunk) * 2 + core_row % 2) * overlay_.c_chunk;
+    size_t c_half() const { return c_blocks() / 2 * c_block(); }
+    // Of the chunks of all columns, a block, and of its bands, one for each column.
+    size_t c_blocks() const { return output_groups() * array_cores * c_chunks; }
+    size_t c_block() const { return array_cores * overlay_.c_chunk; }
+    size_t c_band() const { return overlay_.c_chunk / chunk_bands; }
+    size_t c_offset(size_t core_row, size_t output_index, size_t chunk, size_t band,
+                    size_t core_column) const {
+        const size_t half = core_row / 2, core = core_row % 2;
+        return half * c_half() + ((output_index * c_chunks + chunk) * 2 + core) * c_block() +
+               (band * array_cores + core_column) * c_band();
+    }
+
+    // The first row and the group of columns of a block, in the order in which they lie.
+    struct BlockPlace {
+        size_t row, n_group;
+    };
+    BlockPlace place_of_c_block(size_t block) const {
+        const size_t half = block / (c_blocks() / 2), core = block % 2,
+                     chunk = block / 2 % c_chunks;
+        const size_t index = block % (c_blocks() / 2) / (2 * c_chunks);
+        const size_t m_group = replays_a() ? index / n_groups_ : index % m_groups_;
+        return {m_group * output_group + (half * 2 + core) * core_tile +
+                    chunk * chunk_bands * band_rows,
+                replays_a() ? index % n_groups_ : index / m_groups_};
     }
 
     // Of the instruction stream: in each column one block of descriptors, an address for each

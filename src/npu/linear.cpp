@@ -94,12 +94,12 @@ class Output {
         : kernels_(kernels), precision_(weight.precision()),
           whole_(finish_of(shape, precision_, weight.scales(in_16_bits), weight.bias(), y)) {}
 
-    // A band of a group of columns of a product, of which row 0 is row `first` of the call.
-    // scales: of the product's rows, for int8.
-    void finish(const Product& product, const char* sums, const CBand& band, const CBand& next,
+    // A band of a product, at this offset of its sums; row 0 of the product is row `first` of the
+    // call. scales: of the product's rows, for int8.
+    void finish(const Product& product, const char* sums, const CBand& band, size_t offset,
                 size_t first, const float* scales) const {
         alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
-        product.add_up_c_band(kernels_.unpack, band, next, sums, of_band, output_group);
+        product.add_up_c_band(kernels_.unpack, offset, sums, of_band, output_group);
         const size_t row = band.band * band_rows, column = band.n_group * output_group;
         const size_t rows = std::min(band_rows, product.m() - row);
         const size_t columns = std::min(output_group, product.n() - column);
@@ -177,9 +177,9 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         }
         submission.run(Written::past_caches, parallel(), stats);
         const Timer timer(stats.unpack_ns);
-        parallel().for_each(product.chunks(), [&](size_t chunk, unsigned) {
-            product.for_each_c_band(chunk, [&](const CBand& band, const CBand& next) {
-                output.finish(product, submission.outputs(), band, next, first, scales);
+        parallel().for_each(product.c_tasks(), [&](size_t task, unsigned) {
+            product.for_each_c_band(task, [&](const CBand& band, size_t offset) {
+                output.finish(product, submission.outputs(), band, offset, first, scales);
             });
         });
     }

@@ -214,10 +214,9 @@ void Call::unpack(const Portion& portion, size_t part, const char* outputs) cons
         const size_t i = task / bands, band = task % bands, top = band * band_rows;
         for (size_t group = 0; group < product.n_groups(); ++group) {
             alignas(cache_line) char sums[band_rows * output_group * sizeof(int32_t)];
-            const CBand here{band, group};
-            const CBand next{band, std::min(group + 1, product.n_groups() - 1)};
-            product.unpack_c_band(kernels_.unpack, part, here, next, outputs + portion.c_at(i),
-                                  sums, output_group);
+            unpack_c_band(kernels_.unpack, overlay_,
+                          outputs + portion.c_at(i) + product.c_band_offset({band, group}, part),
+                          sums, output_group);
             const size_t left = group * output_group;
             for (size_t j = 0; j < std::min(band_rows, product.m() - top); ++j) {
                 const size_t in_portion = (i * product.m() + top + j) * product.n() + left;

@@ -6,8 +6,6 @@
 namespace npuenc {
 namespace {
 
-constexpr size_t bands_of_group = output_group / band_rows;
-
 // Whether A is the operand of fewer groups, those that are chained; a weight always is.
 bool chains_a(size_t m, size_t n, Product::B b) {
     return b == Product::B::any && ceil_div(m, output_group) <= ceil_div(n, output_group);
@@ -45,7 +43,7 @@ GemmTiling Product::tiling(size_t row_part, size_t column_part, size_t depth_par
 }
 
 void Product::pack_a_band(size_t band, const void* rows, size_t lda, char* packed) const {
-    const size_t bands = a_groups_.size * bands_of_group, part = band / bands;
+    const size_t bands = bands_of_part(), part = band / bands;
     for (size_t i = 0; i < tiles_.parts(); ++i)
         npuenc::pack_a_band(tiling(part, 0, i), band % bands,
                             static_cast<const char*>(rows) + i * depth_of_part() * element(), lda,
@@ -64,26 +62,19 @@ void Product::pack_b_strip(size_t strip, const void* columns, size_t ldb, BLayou
     }
 }
 
-void Product::unpack_c_band(const npuenc_unpack& kernels, size_t part, const CBand& band,
-                            const CBand& next, const char* packed, void* band_of_group,
-                            size_t ld) const {
-    const size_t bands = a_groups_.size * bands_of_group;
-    const size_t i = band.band / bands, j = band.n_group / b_groups_.size;
-    const auto in_piece = [&](const CBand& of) {
-        return CBand{of.band % bands, of.n_group % b_groups_.size};
-    };
-    const bool same = next.band / bands == i && next.n_group / b_groups_.size == j;
-    npuenc::unpack_c_band(kernels, tiling(i, j, part), in_piece(band), in_piece(same ? next : band),
-                          packed + ((i * b_groups_.parts() + j) * tiles_.parts() + part) * c_piece_,
-                          band_of_group, ld);
+size_t Product::c_band_offset(const CBand& band, size_t part) const {
+    const size_t i = band.band / bands_of_part(), j = band.n_group / b_groups_.size;
+    return ((i * b_groups_.parts() + j) * tiles_.parts() + part) * c_piece_ +
+           npuenc::c_band_offset(tiling(i, j, part),
+                                 {band.band % bands_of_part(), band.n_group % b_groups_.size});
 }
 
-void Product::add_up_c_band(const npuenc_unpack& kernels, const CBand& band, const CBand& next,
-                            const char* packed, void* band_of_group, size_t ld) const {
-    unpack_c_band(kernels, 0, band, next, packed, band_of_group, ld);
+void Product::add_up_c_band(const npuenc_unpack& kernels, size_t offset, const char* packed,
+                            void* band_of_group, size_t ld) const {
+    unpack_c_band(kernels, overlay_, packed + offset, band_of_group, ld);
     for (size_t part = 1; part < tiles_.parts(); ++part) {
         alignas(cache_line) char more[band_rows * output_group * sizeof(int32_t)];
-        unpack_c_band(kernels, part, band, next, packed, more, output_group);
+        unpack_c_band(kernels, overlay_, packed + offset + part * c_piece_, more, output_group);
         if (overlay_.result == GemmResult::f32)
             add(reinterpret_cast<const float*>(more), static_cast<float*>(band_of_group), ld);
         else

@@ -61,25 +61,28 @@ class Product {
     }
     void pack_b_strip(size_t strip, const void* columns, size_t ldb, BLayout layout,
                       unsigned right_shift, char* packed) const;
-    // Of one part of depth.
-    void unpack_c_band(const npuenc_unpack& kernels, size_t part, const CBand& band,
-                       const CBand& next, const char* packed, void* band_of_group, size_t ld) const;
-    // The sums of all parts; not of results of 8 bits.
-    void add_up_c_band(const npuenc_unpack& kernels, const CBand& band, const CBand& next,
-                       const char* packed, void* band_of_group, size_t ld) const;
+    // Where a band begins in the packed result, that of one part of depth.
+    size_t c_band_offset(const CBand& band, size_t part = 0) const;
+    // The sums of all parts, of which the first begins at this offset; not of results of 8 bits.
+    void add_up_c_band(const npuenc_unpack& kernels, size_t offset, const char* packed,
+                       void* band_of_group, size_t ld) const;
 
-    // C by chunks of bands, each in the order in which it lies: visit(band, next).
-    size_t chunks() const { return ceil_div(ceil_div(m_, band_rows), chunk_bands); }
+    // The bands of C in the order in which they lie, some for each task: visit(band, offset).
+    size_t c_tasks() const { return a_groups_.parts() * b_groups_.parts() * tasks_of_piece(); }
     template <class Visit>
-    void for_each_c_band(size_t chunk, const Visit& visit) const {
-        const size_t first = chunk * chunk_bands;
-        const size_t end = std::min(first + chunk_bands, ceil_div(m_, band_rows));
-        for (CBand here{first, 0}; here.n_group < n_groups();) {
-            CBand next{here.band + 1, here.n_group};
-            if (next.band == end)
-                next = {first, here.n_group + 1};
-            visit(here, next.n_group < n_groups() ? next : here);
-            here = next;
+    void for_each_c_band(size_t task, const Visit& visit) const {
+        const size_t piece = task / tasks_of_piece(), i = piece / b_groups_.parts(),
+                     j = piece % b_groups_.parts();
+        const GemmTiling of_piece = tiling(i, j, 0);
+        const size_t first = task % tasks_of_piece() * blocks_of_task;
+        const size_t end = std::min(first + blocks_of_task, of_piece.c_blocks());
+        size_t offset = piece * tiles_.parts() * c_piece_ + first * of_piece.c_block();
+        for (size_t block = first; block < end; ++block, offset += of_piece.c_block()) {
+            const auto [row, n_group] = of_piece.place_of_c_block(block);
+            for (size_t k = 0; k < chunk_bands && row + k * band_rows < of_piece.m(); ++k)
+                visit(
+                    CBand{i * bands_of_part() + row / band_rows + k, j * b_groups_.size + n_group},
+                    offset + k * array_cores * of_piece.c_band());
         }
     }
 
@@ -96,6 +99,14 @@ class Product {
             : units(n_units), size(ceil_div(units, ceil_div(units, most))) {}
         size_t parts() const { return ceil_div(units, size); }
     };
+
+    // Of blocks of C, 64 KiB of int16 and 128 of f32.
+    static constexpr size_t blocks_of_task = 4;
+    size_t tasks_of_piece() const {
+        return ceil_div(c_piece_, blocks_of_task * array_cores * overlay_.c_chunk);
+    }
+    // Bands of A and C in all parts of rows but the last one.
+    size_t bands_of_part() const { return a_groups_.size * (output_group / band_rows); }
 
     GemmTiling tiling(size_t row_part, size_t column_part, size_t depth_part) const;
     size_t element() const { return overlay_.operand_type == NPUENC_S8 ? 1 : 2; }

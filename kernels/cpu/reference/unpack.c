@@ -5,32 +5,26 @@
 #include <string.h>
 
 #include "kernels/cpu/isa.h"
-#include "kernels/cpu/prefetch.h"
 
 enum { rows = npuenc_unpacked_rows, cols = npuenc_unpacked_cols };
 
 /* `width` columns of each row lie together, and these follow each other. */
 #define UNPACK(name, type, width)                                                                  \
-    static void name(const type* packed, const type* ahead, type* c, size_t ldc) {                 \
-        enum { strip = rows * (width) };                                                           \
-        for (size_t col = 0; col < cols; col += (width), ahead += strip) {                         \
-            prefetch_next(ahead, strip * sizeof *ahead);                                           \
+    static void name(const type* packed, type* c, size_t ldc) {                                    \
+        for (size_t col = 0; col < cols; col += (width))                                           \
             for (size_t row = 0; row < rows; row++, packed += (width))                             \
                 memcpy(c + row * ldc + col, packed, (width) * sizeof *c);                          \
-        }                                                                                          \
     }
 UNPACK(s32, int32_t, npuenc_unpacked_width)
 UNPACK(s8, int8_t, npuenc_unpacked_width)
 UNPACK(f32, float, npuenc_unpacked_width_f32)
 
-static void s16(const int16_t* packed, const int16_t* ahead, int32_t* c, size_t ldc) {
-    enum { width = npuenc_unpacked_width, strip = rows * width };
-    for (size_t col = 0; col < cols; col += width, ahead += strip) {
-        prefetch_next(ahead, strip * sizeof *ahead);
+static void s16(const int16_t* packed, int32_t* c, size_t ldc) {
+    enum { width = npuenc_unpacked_width };
+    for (size_t col = 0; col < cols; col += width)
         for (size_t row = 0; row < rows; row++, packed += width)
             for (size_t i = 0; i < width; i++)
                 c[row * ldc + col + i] = packed[i];
-    }
 }
 
 void npuenc_unpack_init_reference(npuenc_unpack* family) {

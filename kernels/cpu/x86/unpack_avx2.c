@@ -5,7 +5,6 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/isa.h"
-#include "kernels/cpu/prefetch.h"
 
 enum {
     rows = npuenc_unpacked_rows,
@@ -14,36 +13,30 @@ enum {
     strip = rows * width
 };
 
-static void s32(const int32_t* packed, const int32_t* ahead, int32_t* c, size_t ldc) {
-    for (size_t col = 0; col < cols; col += width, ahead += strip) {
-        prefetch_next(ahead, strip * sizeof *ahead);
+static void s32(const int32_t* packed, int32_t* c, size_t ldc) {
+    for (size_t col = 0; col < cols; col += width)
         for (size_t row = 0; row < rows; row++, packed += width)
             _mm256_storeu_si256((__m256i*)(void*)(c + row * ldc + col),
                                 _mm256_loadu_si256((const __m256i*)(const void*)packed));
-    }
 }
 
-static void s16(const int16_t* packed, const int16_t* ahead, int32_t* c, size_t ldc) {
-    for (size_t col = 0; col < cols; col += width, ahead += strip) {
-        prefetch_next(ahead, strip * sizeof *ahead);
+static void s16(const int16_t* packed, int32_t* c, size_t ldc) {
+    for (size_t col = 0; col < cols; col += width)
         for (size_t row = 0; row < rows; row++, packed += width) {
             const __m128i eight = _mm_loadu_si128((const __m128i*)(const void*)packed);
             _mm256_storeu_si256((__m256i*)(void*)(c + row * ldc + col),
                                 _mm256_cvtepi16_epi32(eight));
         }
-    }
 }
 
 /* The two halves of a vector lie apart. */
-static void f32(const float* packed, const float* ahead, float* c, size_t ldc) {
+static void f32(const float* packed, float* c, size_t ldc) {
     enum { half = npuenc_unpacked_width_f32, apart = rows * half };
-    for (size_t col = 0; col < cols; col += width, packed += strip, ahead += strip) {
-        prefetch_next(ahead, strip * sizeof *ahead);
+    for (size_t col = 0; col < cols; col += width, packed += strip)
         for (size_t row = 0; row < rows; row++) {
             const float* left = packed + row * half;
             _mm256_storeu_ps(c + row * ldc + col, _mm256_loadu2_m128(left + apart, left));
         }
-    }
 }
 
 void npuenc_unpack_init_avx2(npuenc_unpack* family) {

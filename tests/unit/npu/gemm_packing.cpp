@@ -173,13 +173,12 @@ void unpacks_c(const GemmOverlay& overlay, bool bf16) {
                     const size_t core = row % 256 / 64, half = core / 2;
                     const size_t place = bf16 ? place_in_c_bf16(row % 64, column % 64)
                                               : place_in_c_s8(row % 64, column % 64);
-                    const size_t chunk_size = 2048, chunk = place / chunk_size;
+                    const size_t band_size = 512, band = place / band_size;
+                    const size_t block =
+                        ((half * m_groups * n_groups + t) * 2 + band / 4) * 2 + core % 2;
                     const size_t from =
-                        ((((column % 256 / 64 * 2 + half) * m_groups * n_groups + t) * 2 + chunk) *
-                             2 +
-                         core % 2) *
-                            chunk_size +
-                        place % chunk_size;
+                        ((block * 4 + band % 4) * 4 + column % 256 / 64) * band_size +
+                        place % band_size;
                     expected[row * ldc + column] = unpacked(packed[from]);
                 }
             assert_same(c.data(), expected.data(), c.size() * sizeof(Result), "C", m, n);

@@ -441,10 +441,12 @@ void tiles_come_in_order(void**) {
                 };
                 same(shims.moved(column, Shims::mm2s, 0), a);
                 same(shims.moved(column, Shims::mm2s, 1), b);
-                for (uint32_t half = 0; half < 2; ++half) {
-                    const size_t bytes = mg * ng * 4 * overlay->c_chunk;
-                    same(shims.moved(column, Shims::s2mm, half),
-                         {{2, (column * 2 + half) * bytes, bytes}});
+                for (uint32_t half = 0; half < 2; ++half) { // bands, each beside those of others
+                    const size_t band = overlay->c_chunk / 4, bands = mg * ng * 16;
+                    std::vector<Piece> c;
+                    for (size_t i = 0; i < bands; ++i)
+                        c.push_back({2, ((half * bands + i) * 4 + column) * band, band});
+                    same(shims.moved(column, Shims::s2mm, half), c);
                 }
             }
         }

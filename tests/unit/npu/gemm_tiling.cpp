@@ -78,12 +78,12 @@ void places_fill_the_buffers(void**) {
                 for (size_t row = 0; row < 4; ++row)
                     for (size_t i = 0; i < tiling.m_groups(); ++i)
                         for (size_t j = 0; j < tiling.n_groups(); ++j)
-                            for (size_t chunk = 0; chunk < 2; ++chunk)
-                                c.push_back(
-                                    tiling.c_offset(column, row, tiling.output_index(i, j), chunk));
+                            for (size_t band = 0; band < 8; ++band)
+                                c.push_back(tiling.c_offset(row, tiling.output_index(i, j),
+                                                            band / 4, band % 4, column));
             fills(a, tiling.a_strip(), tiling.a_bytes());
             fills(b, tiling.b_strip(), tiling.b_bytes());
-            fills(c, overlay->c_chunk, tiling.c_bytes());
+            fills(c, overlay->c_chunk / 4, tiling.c_bytes());
         }
 }
 
