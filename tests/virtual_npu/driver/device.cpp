@@ -7,6 +7,10 @@
 #include <chrono>
 #include <stdexcept>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "driver.hpp"
 #include "file.hpp"
 #include "inside.hpp"
@@ -29,6 +33,16 @@ std::vector<std::shared_ptr<Buffer>> command_buffers(const Job& job, const Memor
                                         ", which is no command");
     }
     return buffers;
+}
+
+// The array's transfers go to memory and leave nothing in the caches of the host's cores, as the
+// thread that stands for the array does.
+void leave_caches([[maybe_unused]] std::span<const uint8_t> bytes) {
+#if defined(__x86_64__)
+    constexpr size_t cache_line = 64;
+    for (size_t i = 0; i < bytes.size(); i += cache_line)
+        _mm_clflush(bytes.data() + i);
+#endif
 }
 
 } // namespace
@@ -216,6 +230,8 @@ Device::Verdict Device::run_command(std::unique_lock<std::mutex>& lock, const Cl
         load(context, command.unit);
         Firmware& firmware = context.firmware ? *context.firmware : *firmware_;
         done = firmware.run(stream.first(command.instruction_bytes), arguments, context.stop);
+        for (const Argument& argument : arguments)
+            leave_caches(argument.memory);
     } catch (...) {
         lock.lock();
         throw;
