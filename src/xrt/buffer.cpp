@@ -53,7 +53,8 @@ void Buffer::sync(npuenc_module_direction direction, size_t offset, size_t bytes
     if (offset % page != 0 || bytes == 0 || offset > size_ || bytes > size_ - offset)
         fail(NPUENC_E_INVALID, "an argument of %zu bytes at byte %zu of a buffer of %zu", bytes,
              offset, size_);
-    return ::xrt::bo(bo_, bytes, offset);
+    // A command is told where its argument begins, not where it ends.
+    return offset == 0 ? bo_ : ::xrt::bo(bo_, bytes, offset);
 }
 
 } // namespace npuenc::module
