@@ -124,7 +124,9 @@ typedef enum npuenc_dtype {
 typedef enum npuenc_precision {
     NPUENC_PRECISION_AUTO = 0,  /* chosen by npuenc, see the struct that has it */
     NPUENC_PRECISION_F32 = 1,   /* f32 x f32 -> f32 */
-    NPUENC_PRECISION_BF16 = 2,  /* bf16 x bf16 -> f32 */
+    NPUENC_PRECISION_BF16 = 2,  /* bf16 x bf16 -> f32; on an NPU, in encodes, -> int16, that sum
+                                   in fixed point, within 2^-13 of the Euclidean norm of the
+                                   weights times that of the activations */
     NPUENC_PRECISION_INT8 = 3,  /* int8 with a scale per output channel x int8 with a scale per row
                                    (found from the row's largest magnitude) -> int32; on an NPU, in
                                    encodes and for results in BF16, -> int16, that int32 divided

@@ -25,6 +25,9 @@
 //      before its first MAC     31 30 29 28 27 26 25 24 .. 3 2 1 0
 //      st (s cycles)             0     0     1     1       7   7
 //      lda (l cycles)               0     0     1     1      7   7
+//
+// Results go to OUT in l cycles, from 32 before that MAC on: those of f32 a quarter in each, of
+// int16 a bm in every other one.
 namespace npuenc::aie2 {
 namespace {
 
@@ -49,6 +52,10 @@ constexpr int last_sums_store_cycle(int k) {
 constexpr int result_store_cycle(int k) {
     return -32 + 2 * k;
 }
+// Of int16 a bm at once, when its first quarter goes: before sums are loaded there.
+constexpr int s16_store_cycle(int k) {
+    return result_store_cycle(2 * k);
+}
 
 int a_cycle(int step, int quarter) {
     return step * step_cycles - 13 + 2 * quarter;
@@ -66,6 +73,9 @@ int b_cycle(int step, int eighth) {
     return step * step_cycles - 8 + eighth;
 }
 
+// Forms of results, as the header's bit 2 counts them.
+enum : size_t { f32, s16 };
+
 class KernelBf16 : public Kernel {
   public:
     KernelBf16() : x_(assign_x()) {}
@@ -74,7 +84,18 @@ class KernelBf16 : public Kernel {
     int mac_configuration() const override { return 28; }
     int out_bytes() const override { return sums_bytes; }
     bool shifts() const override { return false; }
-    int store_to_release() const override { return 4; }
+    // int16 results are the low 16 bits of the sums as they are.
+    int saturation() const override { return keep_low_bits; }
+    std::span<const ResultForm> forms() const override {
+        static constexpr ResultForm all[] = {{2, 4}, {1, 6}}; // f32, s16
+        return all;
+    }
+    // OUT is a ring: results begin in the unit behind the last ones.
+    std::vector<Instruction> result_registers() const override {
+        return {movxm(dj(out_steps), vector_bytes),
+                movxm(dn(out_steps), out_bytes() / vector_bytes - 1), movxm(dc(out_steps), 0),
+                movxm(shift, 0)};
+    }
 
     void multiply(Timeline& timeline, int block, int start) const override {
         const int block_in_pair = block % blocks_in_row_pair;
@@ -124,18 +145,33 @@ class KernelBf16 : public Kernel {
     }
 
     void store_sums(Timeline& timeline, int block, int start) const override {
-        store(timeline, block, sums_store_pointer, sums_back, [&](int k) {
-            return block == blocks - 1 ? start + last_sums_store_cycle(k)
-                                       : start + set_cycles + sums_store_cycle(k);
-        });
+        for (int k = 0; k < 16; ++k) {
+            const std::string from = am(accumulator(block, k / 2), k % 4);
+            const int cycle = block == blocks - 1 ? start + last_sums_store_cycle(k)
+                                                  : start + set_cycles + sums_store_cycle(k);
+            if (block == blocks - 1 && k == 15)
+                timeline.at(cycle, vst_after(from, sums_store_pointer, sums_back));
+            else
+                timeline.at(cycle, vst_after(from, sums_store_pointer, vector_bytes));
+        }
     }
 
     // The last block of a tile has the port for itself: a store in every cycle.
-    void store_results(Timeline& timeline, int block, int start) const override {
-        store(timeline, block, out_pointer, out_back, [&](int k) {
+    void store_results(Timeline& timeline, size_t form, int block, int start) const override {
+        const auto cycle = [&](int k, int before_next_block) {
             return block == blocks - 1 ? start + block_cycles + 1 + k
-                                       : start + set_cycles + result_store_cycle(k);
-        });
+                                       : start + set_cycles + before_next_block;
+        };
+        if (form == f32)
+            for (int k = 0; k < 16; ++k)
+                timeline.at(
+                    cycle(k, result_store_cycle(k)),
+                    vst_2d_after(am(accumulator(block, k / 2), k % 4), out_pointer, out_steps));
+        else
+            for (int k = 0; k < 8; ++k)
+                timeline.at(cycle(k, s16_store_cycle(k)),
+                            vst_2d_srs_s16_after(bm(accumulator(block, k), k % 2), out_pointer,
+                                                 out_steps, shift));
     }
 
   private:
@@ -147,18 +183,6 @@ class KernelBf16 : public Kernel {
     static int accumulator(int block, int mac) { return block % 2 * 4 + mac / 2; }
 
     static std::string half_of(int n, int half) { return half == 0 ? wl(n) : wh(n); }
-
-    template <class CycleOf>
-    static void store(Timeline& timeline, int block, const char* pointer, const char* back,
-                      CycleOf cycle_of) {
-        for (int k = 0; k < 16; ++k) {
-            const std::string from = am(accumulator(block, k / 2), k % 4);
-            if (block == blocks - 1 && k == 15)
-                timeline.at(cycle_of(k), vst_after(from, pointer, back));
-            else
-                timeline.at(cycle_of(k), vst_after(from, pointer, vector_bytes));
-        }
-    }
 
     // Registers for the operands of each step of a row pair.
     static std::vector<StepRegisters> assign_x() {

@@ -102,7 +102,11 @@ class KernelS8 : public Kernel {
                                               : sums_bytes / 4;
     }
     bool shifts() const override { return result_ != GemmS8Result::s32; }
-    int store_to_release() const override { return result_ == GemmS8Result::s32 ? 4 : 6; }
+    int saturation() const override { return saturate; }
+    std::span<const ResultForm> forms() const override {
+        static constexpr ResultForm stored{1, 4}, converted{1, 6};
+        return {result_ == GemmS8Result::s32 ? &stored : &converted, 1};
+    }
 
     void multiply(Timeline& timeline, int block, int start) const override {
         const int block_in_pair = block % blocks_in_row_pair;
@@ -162,7 +166,7 @@ class KernelS8 : public Kernel {
     }
 
     // The last block of a tile has the port for itself: a store in every cycle.
-    void store_results(Timeline& timeline, int block, int start) const override {
+    void store_results(Timeline& timeline, size_t, int block, int start) const override {
         const int* cycles = result_ == GemmS8Result::s32   ? result_store_cycles
                             : result_ == GemmS8Result::s16 ? s16_store_cycles
                                                            : s8_store_cycles;

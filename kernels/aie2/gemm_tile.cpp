@@ -2,6 +2,7 @@
 #include "kernels/aie2/gemm_tile.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "kernels/aie2/program/mnemonics.hpp"
 
@@ -20,10 +21,12 @@ constexpr const char* b_address = "r9";
 constexpr const char* a_other = "r10"; // of those of the tile after it
 constexpr const char* b_other = "r11";
 constexpr const char* spare = "r12";
+constexpr const char* minus_two = "r13";
+constexpr const char* four = "r14";       // the header's bit 2
+constexpr const char* other_form = "r15"; // not zero: results have the second form
 constexpr const char* header_pointer = "p5";
 
 constexpr int round_to_even = 12;
-constexpr int saturate = 1;
 
 // From the rules of timing: a lock operation behaves at issue + 1, a load or store touches memory
 // at issue + 4 (a store of shifted sums later), and lock operations share a unit for four cycles.
@@ -59,8 +62,12 @@ enum class Pass {
     finish,     // the last tile: results go to OUT
 };
 
+bool has_two_forms(const Kernel& kernel) {
+    return kernel.forms().size() == 2;
+}
+
 // All of a tile but what depends on its place in the program: jumps, the lock of OUT, releases.
-Timeline tile(const Kernel& kernel, Pass pass) {
+Timeline tile(const Kernel& kernel, Pass pass, size_t form = 0) {
     Timeline timeline;
 
     timeline.at(acquire_b, acquire(b_full, minus_one));
@@ -80,13 +87,15 @@ Timeline tile(const Kernel& kernel, Pass pass) {
         timeline.at(read_header + 2, lda_after(shift_count, header_pointer, 4));
         timeline.at(have_header + 3, mov(shift, shift_count));
     }
+    if (has_two_forms(kernel))
+        timeline.at(have_header + 3, and_(other_form, header, four));
 
     for (int block = 0; block < blocks; ++block) {
         const int start = block * block_cycles;
         kernel.load_sums(timeline, block, start);
         kernel.multiply(timeline, block, start);
         if (pass == Pass::finish)
-            kernel.store_results(timeline, block, start);
+            kernel.store_results(timeline, form, block, start);
         else if (block < blocks - 1) // the next tile stores the last block's
             kernel.store_sums(timeline, block, start);
     }
@@ -124,11 +133,40 @@ void emit_setup(const Kernel& kernel, Program& program) {
     program.emit({movxm(out_back, vector_bytes - kernel.out_bytes())});
     program.emit({movxm(configuration, kernel.mac_configuration())});
     program.emit({mova(minus_one, -1), mov("crRnd", round_to_even)});
-    program.emit({mova(one, 1), mov("crSat", saturate)});
+    program.emit({mova(one, 1), mov("crSat", kernel.saturation())});
     program.emit({mova(two, 2)});
+    if (has_two_forms(kernel)) {
+        program.emit({mova(minus_two, -2)});
+        program.emit({mova(four, 4)});
+    }
+    for (const Instruction& instruction : kernel.result_registers())
+        program.emit({instruction});
     // A MAC may not use all of x, but what is read has to hold something.
     for (int i = 0; i < n_x; ++i)
         program.emit({vbcst_32(x(i), two)});
+}
+
+// The last tile along K, from its block 0 on, with results in one of the kernel's forms.
+void emit_finish(const Kernel& kernel, size_t form, Program& program, Program::Label top) {
+    const ResultForm& results = kernel.forms()[form];
+    const auto loop = program.new_label();
+    const auto end = program.new_label();
+    program.emit({acquire(out_empty, results.units == 1 ? minus_one : minus_two)});
+    program.nops(acquire_to_access - 1);
+    const Timeline finishing = tile(kernel, Pass::finish, form);
+    Timeline last = finishing;
+    set_up_loop(last, loop, end);
+    last.emit(program, entry, steady);
+    emit_loop(finishing, program, loop, end);
+    int release_last = last.last_memory_access() + results.store_to_release;
+    for (const auto& [lock, n] :
+         {std::pair{a_empty, one}, {b_empty, one}, {out_full, results.units == 1 ? one : two}}) {
+        last.at(release_last, release(lock, n));
+        release_last += between_locks;
+    }
+    release_last -= between_locks;
+    last.at(release_last - delay_slots, j(), top);
+    last.emit(program, loop_end, release_last + 1);
 }
 
 } // namespace
@@ -139,7 +177,11 @@ void emit_setup(const Kernel& kernel, Program& program) {
 //                   row pair 7; release; acquire, header; block 0    |
 //                   not last? -------------+     |                   |
 //                                          v <---+                   |
-//      finish:      acquire OUT; [row pairs 0..6]; row pair 7; release
+//      finish:      the second form of results? ---+
+//                   acquire OUT; [row pairs 0..6]; row pair 7; release
+//      other finish: the same <--------------------+
+//
+// Each finish goes on at the top.
 Program make_program(const Kernel& kernel) {
     Program program;
     const auto top = program.new_label();
@@ -147,11 +189,8 @@ Program make_program(const Kernel& kernel) {
     const auto accumulate_loop = program.new_label();
     const auto accumulate_end = program.new_label();
     const auto finish = program.new_label();
-    const auto finish_loop = program.new_label();
-    const auto finish_end = program.new_label();
 
     const Timeline accumulating = tile(kernel, Pass::accumulate);
-    const Timeline finishing = tile(kernel, Pass::finish);
 
     emit_setup(kernel, program);
 
@@ -178,20 +217,16 @@ Program make_program(const Kernel& kernel) {
     next.emit(program, loop_end, period + entry);
 
     program.place(finish);
-    program.emit({acquire(out_empty, minus_one)});
-    program.nops(acquire_to_access - 1);
-    Timeline last = finishing;
-    set_up_loop(last, finish_loop, finish_end);
-    last.emit(program, entry, steady);
-    emit_loop(finishing, program, finish_loop, finish_end);
-    int release_last = last.last_memory_access() + kernel.store_to_release();
-    for (int lock : {a_empty, b_empty, out_full}) {
-        last.at(release_last, release(lock, one));
-        release_last += between_locks;
+    if (!has_two_forms(kernel)) {
+        emit_finish(kernel, 0, program, top);
+        return program;
     }
-    release_last -= between_locks;
-    last.at(release_last - delay_slots, j(), top);
-    last.emit(program, loop_end, release_last + 1);
+    const auto other_finish = program.new_label();
+    program.emit_to(other_finish, {jnz(other_form)});
+    program.nops(delay_slots);
+    emit_finish(kernel, 0, program, top);
+    program.place(other_finish);
+    emit_finish(kernel, 1, program, top);
     return program;
 }
 

@@ -21,6 +21,8 @@
 // that go to OUT are stored in l cycles, for half of OUT lies in A's bank.
 #pragma once
 
+#include <span>
+
 #include "kernels/aie2/program/timeline.hpp"
 
 namespace npuenc::aie2::gemm {
@@ -46,6 +48,9 @@ constexpr int blocks = blocks_in_row_pair * row_pairs;
 
 constexpr int n_x = 12; // vector registers
 
+// Values of crSat.
+constexpr int keep_low_bits = 0, saturate = 1;
+
 // Registers that the tile loop sets up and the kernels use.
 constexpr const char* a_pointer = "p0";
 constexpr const char* b_pointer = "p1";
@@ -55,13 +60,20 @@ constexpr const char* out_pointer = "p4";
 constexpr const char* b_back = "m0";    // from the last 32 bytes of a tile of B to the first
 constexpr const char* sums_back = "m1"; // the same for sums
 constexpr const char* out_back = "m2";  // and for OUT
+constexpr int out_steps = 2;            // d2, of which m2 is a part: round OUT again and again
 constexpr const char* first_configuration = "r4"; // of a block's first MACs: may ignore the sums
 constexpr const char* configuration = "r5";       // of all others
-constexpr const char* shift = "s0";               // of the int8 result
+constexpr const char* shift = "s0";               // of int8 and int16 results
 
 // Steps of pointers in a tile.
 constexpr int vector_bytes = 32;
 constexpr int a_row_pair_bytes = 512;
+
+// A form in which results are sent.
+struct ResultForm {
+    int units;            // of OUT that a tile of them takes
+    int store_to_release; // bundles from a store of results to the release of OUT
+};
 
 // What is special about a type. Cycles are relative to the first MAC of a tile; `start` is the
 // cycle of the first MAC of a block.
@@ -73,8 +85,12 @@ class Kernel {
     virtual int mac_configuration() const = 0;
     virtual int out_bytes() const = 0;
     virtual bool shifts() const = 0; // results, by the header's second word
-    // Bundles from a store of results to the release of OUT.
-    virtual int store_to_release() const = 0;
+    // What results that do not fit become: a value of crSat.
+    virtual int saturation() const = 0;
+    // Of results: one, or two of which the header of the last tile says by its bit 2 which.
+    virtual std::span<const ResultForm> forms() const = 0;
+    // Registers for the stores of results that only this kernel uses.
+    virtual std::vector<Instruction> result_registers() const { return {}; }
 
     // A block's MACs, and the loads of A and B for them.
     virtual void multiply(Timeline& timeline, int block, int start) const = 0;
@@ -82,7 +98,7 @@ class Kernel {
     // For the last block of a tile `start` is the first MAC of the next, which stores before the
     // passes part.
     virtual void store_sums(Timeline& timeline, int block, int start) const = 0;
-    virtual void store_results(Timeline& timeline, int block, int start) const = 0;
+    virtual void store_results(Timeline& timeline, size_t form, int block, int start) const = 0;
 };
 
 Program make_program(const Kernel& kernel);

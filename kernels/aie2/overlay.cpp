@@ -23,7 +23,7 @@ constexpr Entry entries[] = {
     {"gemm_s8_s32", overlay_gemm_s8_s32},
     {"gemm_s8_s8", overlay_gemm_s8_s8},
     {"gemm_s8_s16", overlay_gemm_s8_s16},
-    {"gemm_bf16_f32", overlay_gemm_bf16_f32},
+    {"gemm_bf16", overlay_gemm_bf16},
     {"attention_s8_64x64", overlay_attention_s8_64x64},
     {"matmul_s8_16x16", overlay_matmul_s8_16x16},
 };

@@ -23,7 +23,7 @@ Overlay make_overlay(const std::string& name);
 Overlay overlay_gemm_s8_s32();
 Overlay overlay_gemm_s8_s8();
 Overlay overlay_gemm_s8_s16();
-Overlay overlay_gemm_bf16_f32();
+Overlay overlay_gemm_bf16();
 Overlay overlay_attention_s8_64x64();
 Overlay overlay_matmul_s8_16x16();
 

@@ -32,7 +32,7 @@ constexpr int b_channel = 1;
 constexpr int c_in = 2;
 constexpr int c_out = 2;
 constexpr int n_halves = 2;
-// A result is sent in two pieces, so that the first can leave while the second comes in.
+// What OUT holds is sent in two pieces, so that the first can leave while the second comes in.
 constexpr int n_pieces = 2;
 
 constexpr Direction in = Direction::into_memory;
@@ -43,7 +43,7 @@ void lay_out_core(Tile& core, const GemmKernel& kernel) {
     // cycle, while the DMA fills the other A and B and drains the result.
     const Buffer& b1 = core.buffer("B1", 0x0000, b_bytes);
     const Buffer& b0 = core.buffer("B0", 0x4000, b_bytes);
-    const Buffer& result = core.buffer("OUT", 0x6000, kernel.c_bytes);
+    const Buffer& out_buffer = core.buffer("OUT", 0x6000, kernel.out_bytes);
     const Buffer& a0 = core.buffer("A0", 0xA000, a_bytes);
     const Buffer& a1 = core.buffer("A1", 0xB000, a_bytes);
     core.buffer("sums", 0xC000, sums_bytes);
@@ -52,18 +52,27 @@ void lay_out_core(Tile& core, const GemmKernel& kernel) {
     const Lock& a_full = core.lock("A full", 1, 0);
     const Lock& b_empty = core.lock("B empty", 2, 2);
     const Lock& b_full = core.lock("B full", 3, 0);
-    const Lock& out_empty = core.lock("OUT empty", 4, 1);
+    const Lock& out_empty = core.lock("OUT empty", 4, kernel.out_units());
     const Lock& out_full = core.lock("OUT full", 5, 0);
 
     core.loop(in, core_a_in,
               {{a0.all(), one(a_empty), one(a_full)}, {a1.all(), one(a_empty), one(a_full)}});
     core.loop(in, core_b_in,
               {{b0.all(), one(b_empty), one(b_full)}, {b1.all(), one(b_empty), one(b_full)}});
-    core.loop(out, core_c_out, {{result.all(), one(out_full), one(out_empty)}});
+    std::vector<Transfer> drain;
+    for (uint32_t at = 0; at < kernel.out_bytes; at += kernel.unit_bytes())
+        drain.push_back({out_buffer.part(at, kernel.unit_bytes()), one(out_full), one(out_empty)});
+    core.loop(out, core_c_out, drain);
 
-    core.run(kernel.name, kernel.program,
-             {{"K tile", {one(a_full), one(b_full)}, {one(a_empty), one(b_empty)}},
-              {"result", {one(out_empty)}, {one(out_full)}}});
+    std::vector<Activity> activities = {
+        {"K tile", {one(a_full), one(b_full)}, {one(a_empty), one(b_empty)}}};
+    const std::string& usual = kernel.results.front().name;
+    for (const GemmResult& result : kernel.results)
+        activities.push_back({result.name,
+                              {several(out_empty, result.units)},
+                              {several(out_full, result.units)},
+                              result.name == usual ? "" : usual});
+    core.run(kernel.name, kernel.program, activities);
 }
 
 // A stock of `stock` tiles: filled from the host, emptied to the cores, in the same order.
@@ -82,11 +91,12 @@ uint32_t lay_out_stock(Tile& tile, const std::string& name, int channel, uint32_
     return address + tiles.bytes;
 }
 
-// Two results of each core. Both cores of a half share its way to the host, piece by piece in turn.
-void lay_out_results(Tile& tile, uint32_t address, uint32_t c_bytes) {
+// Twice what OUT holds of each core. Both cores of a half share its way to the host, piece by piece
+// in turn.
+void lay_out_results(Tile& tile, uint32_t address, uint32_t out_bytes) {
     constexpr int n_results = 2;
     constexpr int first_lock = 4;
-    const uint32_t piece = c_bytes / n_pieces;
+    const uint32_t piece = out_bytes / n_pieces;
     struct Place {
         const Buffer* results;
         const Lock* empty;
@@ -95,10 +105,10 @@ void lay_out_results(Tile& tile, uint32_t address, uint32_t c_bytes) {
     std::vector<Place> places;
     for (int row = 0; row < side; ++row) {
         const std::string name = "C" + std::to_string(row);
-        places.push_back({&tile.buffer(name, address, n_results * c_bytes),
+        places.push_back({&tile.buffer(name, address, n_results * out_bytes),
                           &tile.lock(name + " empty", first_lock + 2 * row, n_results * n_pieces),
                           &tile.lock(name + " full", first_lock + 2 * row + 1, 0)});
-        address += n_results * c_bytes;
+        address += n_results * out_bytes;
     }
     for (int row = 0; row < side; ++row) {
         const Place& place = places[row];
@@ -129,7 +139,7 @@ FloorPlan lay_out_gemm(GemmKernel kernel) {
         Tile& memory = plan.memory_tile(column);
         uint32_t address = lay_out_stock(memory, "A", a_channel, 0, a_bytes);
         address = lay_out_stock(memory, "B", b_channel, address, b_bytes);
-        lay_out_results(memory, address, kernel.c_bytes);
+        lay_out_results(memory, address, kernel.out_bytes);
         for (int row = 0; row < side; ++row)
             lay_out_core(plan.core(column, row), kernel);
         plan.send_tokens(column);
@@ -165,7 +175,6 @@ namespace {
 
 Overlay make_gemm(GemmKernel kernel, const std::string& operand_type,
                   const std::string& result_type, int64_t depth) {
-    const int64_t c_bytes = kernel.c_bytes;
     const Manifest manifest{
         .name = kernel.name,
         .kernel = "gemm",
@@ -174,8 +183,8 @@ Overlay make_gemm(GemmKernel kernel, const std::string& operand_type,
         .layout = {{"a_message_bytes", a_bytes},
                    {"b_message_bytes", b_bytes},
                    {"b_header_bytes", b_header_bytes},
-                   {"c_message_bytes", c_bytes},
-                   {"c_chunk_bytes", c_bytes / n_pieces},
+                   {"c_message_bytes", kernel.unit_bytes()},
+                   {"c_chunk_bytes", kernel.out_bytes / n_pieces},
                    {"group_rows", 64 * side},
                    {"group_columns", 64 * side}},
     };
@@ -185,20 +194,24 @@ Overlay make_gemm(GemmKernel kernel, const std::string& operand_type,
 } // namespace
 
 Overlay overlay_gemm_s8_s32() {
-    return make_gemm({"gemm_s8_s32", gemm_s8(GemmS8Result::s32), sums_bytes}, "int8", "int32", 64);
+    return make_gemm({"gemm_s8_s32", gemm_s8(GemmS8Result::s32), sums_bytes, {{"result", 1}}},
+                     "int8", "int32", 64);
 }
 
 Overlay overlay_gemm_s8_s8() {
-    return make_gemm({"gemm_s8_s8", gemm_s8(GemmS8Result::s8), sums_bytes / 4}, "int8", "int8", 64);
+    return make_gemm({"gemm_s8_s8", gemm_s8(GemmS8Result::s8), sums_bytes / 4, {{"result", 1}}},
+                     "int8", "int8", 64);
 }
 
 Overlay overlay_gemm_s8_s16() {
-    return make_gemm({"gemm_s8_s16", gemm_s8(GemmS8Result::s16), sums_bytes / 2}, "int8", "int16",
-                     64);
+    return make_gemm({"gemm_s8_s16", gemm_s8(GemmS8Result::s16), sums_bytes / 2, {{"result", 1}}},
+                     "int8", "int16", 64);
 }
 
-Overlay overlay_gemm_bf16_f32() {
-    return make_gemm({"gemm_bf16_f32", gemm_bf16(), sums_bytes}, "bfloat16", "float32", 32);
+Overlay overlay_gemm_bf16() {
+    return make_gemm(
+        {"gemm_bf16", gemm_bf16(), sums_bytes, {{"f32 result", 2}, {"int16 result", 1}}},
+        "bfloat16", "float32 or int16", 32);
 }
 
 } // namespace npuenc::aie2

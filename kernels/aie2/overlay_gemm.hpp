@@ -6,11 +6,22 @@
 
 namespace npuenc::aie2 {
 
+// A form in which the program sends a 64 x 64 result.
+struct GemmResult {
+    std::string name;
+    int units; // of OUT
+};
+
 // A and B tiles have 4096 bytes whatever the type, see README.md.
 struct GemmKernel {
     std::string name;
     Program program;
-    uint32_t c_bytes; // of the 64 x 64 result as it is sent to the host
+    uint32_t out_bytes; // OUT
+    // The largest first: it takes all of OUT, whose units come one after the other.
+    std::vector<GemmResult> results;
+
+    int out_units() const { return results.front().units; }
+    uint32_t unit_bytes() const { return out_bytes / static_cast<uint32_t>(out_units()); }
 };
 
 FloorPlan lay_out_gemm(GemmKernel kernel);

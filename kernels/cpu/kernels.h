@@ -166,6 +166,8 @@ typedef struct npuenc_rows {
     /* The same of each of n columns over the rows. */
     void (*quantise_cols_bf16)(size_t rows, size_t n, const uint16_t* x, size_t ld, int8_t* out,
                                float* scales);
+    /* Of n values, in f32: off by less than n 2^-24 of itself where no square is below 2^-126. */
+    float (*sum_of_squares_bf16)(size_t n, const uint16_t* x);
 } npuenc_rows;
 
 /* Conversions, to nearest even; n may be 0. A NaN stays a (quiet) NaN in the float types and
@@ -187,13 +189,13 @@ typedef struct npuenc_convert {
 } npuenc_convert;
 
 /* Results of a product on an NPU, as one of its cores sends them: eight rows of 64 columns, in
- * strips of a few columns, packed[col / width][row][col % width], the width being that of f32 for
- * f32. They go to rows of c, ldc elements apart. */
+ * strips of a few columns, packed[col / width][row][col % width], the width being that of bf16
+ * where the operands were, in f32 and s16_of_bf16. They go to rows of c, ldc elements apart. */
 enum {
     npuenc_unpacked_rows = 8,
     npuenc_unpacked_cols = 64,
     npuenc_unpacked_width = 8,
-    npuenc_unpacked_width_f32 = 4
+    npuenc_unpacked_width_bf16 = 4
 };
 
 typedef struct npuenc_unpack {
@@ -201,6 +203,7 @@ typedef struct npuenc_unpack {
     void (*s16)(const int16_t* packed, int32_t* c, size_t ldc);
     void (*s8)(const int8_t* packed, int8_t* c, size_t ldc);
     void (*f32)(const float* packed, float* c, size_t ldc);
+    void (*s16_of_bf16)(const int16_t* packed, int32_t* c, size_t ldc);
 } npuenc_unpack;
 
 typedef struct npuenc_kernels {

@@ -100,7 +100,7 @@ int32_t npuenc_weight_create(npuenc_ctx* ctx, const npuenc_weight_desc* desc, co
                 Int8Rows{static_cast<const int8_t*>(data), ld, scale_values}, bias_values);
         else
             handle->weight = device.pack(known.n_out, known.n_in, precision,
-                                         rows_of(known, data, ld), bias_values);
+                                         rows_of(known, data, ld), bias_values, Sums::in_32_bits);
         *out = handle.release();
     });
 }

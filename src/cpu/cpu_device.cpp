@@ -42,7 +42,7 @@ CpuDevice::CpuDevice(unsigned n_threads, const char* isa)
 }
 
 std::unique_ptr<Weight> CpuDevice::pack(size_t n_out, size_t n_in, npuenc_precision precision,
-                                        const RowReader& rows, const float* bias) {
+                                        const RowReader& rows, const float* bias, Sums) {
     return std::make_unique<PackedWeight>(*this, kernels_, team_, n_out, n_in, precision, rows,
                                           bias);
 }

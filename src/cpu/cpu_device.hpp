@@ -37,7 +37,7 @@ class CpuDevice final : public Device {
     Parallel& parallel() override { return team_.pool(); }
 
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
-                                 const RowReader& rows, const float* bias) override;
+                                 const RowReader& rows, const float* bias, Sums sums) override;
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
                                  const float* bias) override;
 

@@ -91,6 +91,10 @@ class Weight {
     npuenc_precision precision_;
 };
 
+// How the sums of a product in bf16 come back to who finishes them: in 16 bits they may be off by
+// what npu/fixed_point.hpp says. Only an NPU looks at it, and only in bf16.
+enum class Sums { in_32_bits, in_16_bits };
+
 // Where the rows of a matrix come from while it is packed: writes rows [first, first + count) as
 // f32, n_in elements each. May be called from several threads at once, and may throw.
 using RowReader = std::function<void(size_t first, size_t count, float* rows)>;
@@ -119,7 +123,7 @@ class Device {
 
     // bias: n_out values or null; copied.
     virtual std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
-                                         const RowReader& rows, const float* bias) = 0;
+                                         const RowReader& rows, const float* bias, Sums sums) = 0;
     virtual std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
                                          const float* bias) = 0;
 

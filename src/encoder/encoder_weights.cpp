@@ -63,7 +63,8 @@ class WeightLoader {
     std::unique_ptr<Weight> pack(Device& device, npuenc_precision precision, size_t n_out,
                                  size_t n_in, const RowReader& rows,
                                  const std::vector<float>& bias) {
-        std::unique_ptr<Weight> weight = device.pack(n_out, n_in, precision, rows, bias.data());
+        std::unique_ptr<Weight> weight =
+            device.pack(n_out, n_in, precision, rows, bias.data(), Sums::in_16_bits);
         weights_.bytes += weight->bytes();
         weights_.n_parameters += n_out * n_in;
         return weight;

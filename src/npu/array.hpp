@@ -21,7 +21,7 @@ namespace npuenc {
 // What tells programs apart: their overlay, and what their stream was made from.
 struct ProgramKey {
     std::string_view overlay; // static storage
-    std::array<uint64_t, 3> made_from;
+    std::array<uint64_t, 4> made_from;
     bool operator==(const ProgramKey&) const = default;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "aligned_buffer.hpp"
 #include "error.hpp"
@@ -22,7 +23,7 @@ template <class Operand>
 constexpr size_t tile_depth = 64 / sizeof(Operand);
 
 // Words of a B header.
-constexpr uint32_t first_k_tile = 1, last_k_tile = 2;
+constexpr uint32_t first_k_tile = 1, last_k_tile = 2, results_of_16_bits = 4; // the last: of bf16
 
 // A length that the compiler knows: one or two moves.
 template <size_t n, class T>
@@ -177,12 +178,14 @@ void pack_strip(const GemmTiling& tiling, size_t strip, const T* b, size_t ldb, 
     constexpr size_t depth = tile_depth<T>;
     const GemmOverlay& overlay = tiling.overlay();
     const size_t columns = remaining(tiling.n(), strip * core_tile, core_tile);
+    const uint32_t form =
+        std::is_same_v<T, uint16_t> && overlay.result == GemmResult::s16 ? results_of_16_bits : 0;
     char* message = packed + tiling.b_offset(strip % array_cores, strip / array_cores);
     for (size_t k = 0; k < tiling.k(); k += depth, message += overlay.b_message) {
         const size_t rows = remaining(tiling.k(), k, depth);
         const uint32_t place =
             (k == 0 ? first_k_tile : 0) | (k + rows == tiling.k() ? last_k_tile : 0);
-        const uint32_t header[8] = {place, right_shift};
+        const uint32_t header[8] = {place | form, right_shift};
         std::memcpy(message, header, sizeof header);
         auto* out = reinterpret_cast<T*>(message + overlay.b_header);
         if (columns == 0)
@@ -267,9 +270,9 @@ void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
 
 size_t c_band_offset(const GemmTiling& tiling, const CBand& band) {
     const size_t tile_row = band.band / bands_of_tile, in_tile = band.band % bands_of_tile;
-    return tiling.c_offset(tile_row % array_cores,
-                           tiling.output_index(tile_row / array_cores, band.n_group),
-                           in_tile / chunk_bands, in_tile % chunk_bands, 0);
+    return tiling.c_offset(
+        tile_row % array_cores, tiling.output_index(tile_row / array_cores, band.n_group),
+        in_tile / chunk_bands(tiling.overlay()), in_tile % chunk_bands(tiling.overlay()), 0);
 }
 
 void unpack_c_band(const npuenc_unpack& kernels, const GemmOverlay& overlay, const void* packed,
@@ -278,7 +281,8 @@ void unpack_c_band(const npuenc_unpack& kernels, const GemmOverlay& overlay, con
     case GemmResult::s32:
         return unpack_band(kernels.s32, packed, band_of_group, ld);
     case GemmResult::s16:
-        return unpack_band(kernels.s16, packed, band_of_group, ld);
+        return unpack_band(overlay.operand_type == NPUENC_S8 ? kernels.s16 : kernels.s16_of_bf16,
+                           packed, band_of_group, ld);
     case GemmResult::s8:
         return unpack_band(kernels.s8, packed, band_of_group, ld);
     case GemmResult::f32:

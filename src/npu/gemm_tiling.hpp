@@ -13,8 +13,9 @@
 //   B [column of cores][group of columns][tile of K][b_message]
 //   C [half][output group in order of computation][chunk][core of the half][band][core's column]
 // The halves are the upper and the lower two rows of cores, each of which has a channel of its own
-// in every column; a chunk is half a tile of C. A band is eight rows of it: the shims leave room
-// for those of the other columns between two, so that eight rows of a whole group lie in one piece.
+// in every column; a chunk is half a tile of C, or all of it. A band is eight rows of it: the shims
+// leave room for those of the other columns between two, so that eight rows of a whole group lie in
+// one piece.
 #pragma once
 
 #include <algorithm>
@@ -33,25 +34,23 @@ constexpr size_t band_rows = 8; // of A and C, that are packed together
 // What the cores send of their sums, which have 32 bits.
 enum class GemmResult {
     s32,
-    s16, // sum / 2^s, to nearest even and saturated; s goes with B
-    s8,  // the same
+    s16, // of int8: sum / 2^s, to nearest even and saturated; s goes with B
+         // of bf16: the low bits of the sum in f32, see fixed_point.hpp
+    s8,  // sum / 2^s
     f32,
 };
 
-// What is built into an overlay's programs.
+// What is built into an overlay's programs, and one of the results that they can send.
 struct GemmOverlay {
-    const char* name;
+    const char* name; // of the overlay
     npuenc_dtype operand_type;
     GemmResult result;
     size_t k_tile;    // along K
     size_t a_message; // bytes of a tile of A
     size_t b_header;  // bytes that go before a tile of B and say where along K it is
     size_t b_message; // with the header
-    size_t c_chunk;   // bytes; a tile of C is two chunks, of 32 rows each
+    size_t c_chunk;   // bytes
 };
-
-constexpr size_t c_chunks = 2;
-constexpr size_t chunk_bands = core_tile / c_chunks / band_rows;
 
 inline constexpr GemmOverlay gemm_s8_s32{"gemm_s8_s32", NPUENC_S8, GemmResult::s32, 64, 4096, 32,
                                          4128,          8192};
@@ -59,15 +58,38 @@ inline constexpr GemmOverlay gemm_s8_s16{"gemm_s8_s16", NPUENC_S8, GemmResult::s
                                          4128,          4096};
 inline constexpr GemmOverlay gemm_s8_s8{"gemm_s8_s8", NPUENC_S8, GemmResult::s8, 64,
                                         4096,         32,        4128,           2048};
-inline constexpr GemmOverlay gemm_bf16_f32{
-    "gemm_bf16_f32", NPUENC_BF16, GemmResult::f32, 32, 4096, 32, 4128, 8192};
+// One overlay: B says which results are sent.
+inline constexpr GemmOverlay gemm_bf16_f32{"gemm_bf16", NPUENC_BF16, GemmResult::f32, 32, 4096, 32,
+                                           4128,        8192};
+inline constexpr GemmOverlay gemm_bf16_s16{"gemm_bf16", NPUENC_BF16, GemmResult::s16, 32, 4096, 32,
+                                           4128,        8192};
 
 inline constexpr const GemmOverlay* gemm_overlays[] = {&gemm_s8_s32, &gemm_s8_s16, &gemm_s8_s8,
-                                                       &gemm_bf16_f32};
+                                                       &gemm_bf16_f32, &gemm_bf16_s16};
 
 // Whether results are shifted to the right.
 constexpr bool shifts(const GemmOverlay& overlay) {
-    return overlay.result == GemmResult::s16 || overlay.result == GemmResult::s8;
+    return overlay.operand_type == NPUENC_S8 && overlay.result != GemmResult::s32;
+}
+
+// Bytes of a result as it is sent.
+constexpr size_t sent_bytes(GemmResult result) {
+    switch (result) {
+    case GemmResult::s16:
+        return sizeof(int16_t);
+    case GemmResult::s8:
+        return sizeof(int8_t);
+    default:
+        return sizeof(int32_t);
+    }
+}
+
+// A tile of C in chunks, and a chunk in bands.
+constexpr size_t c_chunks(const GemmOverlay& overlay) {
+    return core_tile * core_tile * sent_bytes(overlay.result) / overlay.c_chunk;
+}
+constexpr size_t chunk_bands(const GemmOverlay& overlay) {
+    return core_tile / band_rows / c_chunks(overlay);
 }
 
 // What one product costs the host and the controller.
@@ -129,13 +151,14 @@ class GemmTiling {
     }
     size_t c_half() const { return c_blocks() / 2 * c_block(); }
     // Of the chunks of all columns, a block, and of its bands, one for each column.
-    size_t c_blocks() const { return output_groups() * array_cores * c_chunks; }
+    size_t c_blocks() const { return output_groups() * array_cores * c_chunks(overlay_); }
     size_t c_block() const { return array_cores * overlay_.c_chunk; }
-    size_t c_band() const { return overlay_.c_chunk / chunk_bands; }
+    size_t c_band() const { return overlay_.c_chunk / chunk_bands(overlay_); }
     size_t c_offset(size_t core_row, size_t output_index, size_t chunk, size_t band,
                     size_t core_column) const {
         const size_t half = core_row / 2, core = core_row % 2;
-        return half * c_half() + ((output_index * c_chunks + chunk) * 2 + core) * c_block() +
+        return half * c_half() +
+               ((output_index * c_chunks(overlay_) + chunk) * 2 + core) * c_block() +
                (band * array_cores + core_column) * c_band();
     }
 
@@ -144,12 +167,12 @@ class GemmTiling {
         size_t row, n_group;
     };
     BlockPlace place_of_c_block(size_t block) const {
-        const size_t half = block / (c_blocks() / 2), core = block % 2,
-                     chunk = block / 2 % c_chunks;
-        const size_t index = block % (c_blocks() / 2) / (2 * c_chunks);
+        const size_t chunks = c_chunks(overlay_);
+        const size_t half = block / (c_blocks() / 2), core = block % 2, chunk = block / 2 % chunks;
+        const size_t index = block % (c_blocks() / 2) / (2 * chunks);
         const size_t m_group = replays_a() ? index / n_groups_ : index % m_groups_;
         return {m_group * output_group + (half * 2 + core) * core_tile +
-                    chunk * chunk_bands * band_rows,
+                    chunk * chunk_bands(overlay_) * band_rows,
                 replays_a() ? index % n_groups_ : index / m_groups_};
     }
 

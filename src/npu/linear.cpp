@@ -2,6 +2,7 @@
 // Linear layers, and convolutions through overlapping rows: eight rows at a time go from the
 // caller's memory to the array's buffer, and the other way, while they are in the L1 cache.
 #include <algorithm>
+#include <cstring>
 
 #include "device/linear_finish.hpp"
 #include "error.hpp"
@@ -16,9 +17,11 @@ namespace {
 class Input {
   public:
     Input(const npuenc_kernels& kernels, const NpuWeight& weight, const Linear& shape,
-          const void* x)
+          bool in_16_bits, const void* x)
         : kernels_(kernels), shape_(shape), n_(weight.n_in()), depth_(weight.depth()),
-          precision_(weight.precision()), x_(static_cast<const char*>(x)) {}
+          precision_(weight.precision()),
+          fixed_point_(precision_ == NPUENC_PRECISION_BF16 && in_16_bits),
+          x_(static_cast<const char*>(x)) {}
 
     // Of a thread: a row as f32, the same normalised, and a band in the weight's precision.
     size_t scratch_bytes() const {
@@ -31,9 +34,10 @@ class Input {
         size_t ld;
     };
 
-    // `count` rows from row `first` on. int8: with the scale of each into scales[].
+    // `count` rows from row `first` on. Where sums are integers: with the scale of each into
+    // scales[].
     Band band(size_t first, size_t count, char* scratch, float* scales) const {
-        if (precision_ == NPUENC_PRECISION_BF16 && is_bf16())
+        if (precision_ == NPUENC_PRECISION_BF16 && is_bf16() && !fixed_point_)
             return {at(first), shape_.ldx};
         auto* wide = reinterpret_cast<float*>(scratch);
         char* narrow = scratch + 2 * n_ * sizeof(float);
@@ -43,6 +47,8 @@ class Input {
             if (precision_ == NPUENC_PRECISION_BF16X2)
                 split_row(kernels_.convert, n_, f32(row, wide), SplitSide::x,
                           reinterpret_cast<uint16_t*>(to));
+            else if (precision_ == NPUENC_PRECISION_BF16 && is_bf16())
+                std::memcpy(to, at(row), n_ * sizeof(uint16_t));
             else if (precision_ == NPUENC_PRECISION_BF16)
                 kernels_.convert.f32_to_bf16(n_, f32(row, wide), reinterpret_cast<uint16_t*>(to));
             else if (is_bf16())
@@ -52,6 +58,9 @@ class Input {
             else
                 scales[i] = kernels_.rows.quantise_f32(1, n_, f32(row, wide), 0,
                                                        reinterpret_cast<int8_t*>(to));
+            if (fixed_point_)
+                scales[i] = fixed_point::end_row(kernels_.rows, n_, fixed_point::Side::x,
+                                                 reinterpret_cast<uint16_t*>(to));
         }
         return {narrow, depth_};
     }
@@ -83,6 +92,7 @@ class Input {
     const Linear& shape_;
     const size_t n_, depth_;
     const npuenc_precision precision_;
+    const bool fixed_point_;
     const char* const x_;
 };
 
@@ -91,11 +101,12 @@ class Output {
   public:
     Output(const npuenc_kernels& kernels, const NpuWeight& weight, const Linear& shape,
            bool in_16_bits, void* y)
-        : kernels_(kernels), precision_(weight.precision()),
-          whole_(finish_of(shape, precision_, weight.scales(in_16_bits), weight.bias(), y)) {}
+        : kernels_(kernels), integers_(in_16_bits || weight.precision() == NPUENC_PRECISION_INT8),
+          whole_(
+              finish_of(shape, weight.precision(), weight.scales(in_16_bits), weight.bias(), y)) {}
 
     // A band of a product, at this offset of its sums; row 0 of the product is row `first` of the
-    // call. scales: of the product's rows, for int8.
+    // call. scales: of the product's rows, for integers.
     void finish(const Product& product, const char* sums, const CBand& band, size_t offset,
                 size_t first, const float* scales) const {
         alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
@@ -104,7 +115,7 @@ class Output {
         const size_t rows = std::min(band_rows, product.m() - row);
         const size_t columns = std::min(output_group, product.n() - column);
         npuenc_finish how = shifted(whole_, first + row, column);
-        if (precision_ == NPUENC_PRECISION_INT8) {
+        if (integers_) {
             how.row_scale = scales + row;
             kernels_.finish.s32(rows, columns, reinterpret_cast<const int32_t*>(of_band),
                                 output_group, &how);
@@ -116,7 +127,7 @@ class Output {
 
   private:
     const npuenc_kernels& kernels_;
-    const npuenc_precision precision_;
+    const bool integers_; // what the sums are
     const npuenc_finish whole_;
 };
 
@@ -130,9 +141,9 @@ size_t rows_at_once(const Array& array, const Product& group, size_t rows) {
 } // namespace
 
 std::unique_ptr<Weight> NpuDevice::pack(size_t n_out, size_t n_in, npuenc_precision precision,
-                                        const RowReader& rows, const float* bias) {
+                                        const RowReader& rows, const float* bias, Sums sums) {
     return std::make_unique<NpuWeight>(NpuWeight::Owner{kernels_, array_, parallel(), shared_},
-                                       n_out, n_in, precision, rows, bias);
+                                       n_out, n_in, precision, rows, bias, sums);
 }
 
 std::unique_ptr<Weight> NpuDevice::pack(size_t n_out, size_t n_in, const Int8Rows& rows,
@@ -148,8 +159,8 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
         fail(NPUENC_E_INVALID, "a weight that was packed for another device");
     array_.check();
 
-    const Input input(kernels_, *weight, shape, x);
-    const bool in_16_bits = comes_in_16_bits(shape, weight->precision());
+    const bool in_16_bits = weight->in_16_bits(shape);
+    const Input input(kernels_, *weight, shape, in_16_bits, x);
     const Output output(kernels_, *weight, shape, in_16_bits, y);
     const size_t most_rows = rows_at_once(array_, weight->product(1, in_16_bits), shape.rows);
     const size_t scratch = input.scratch_bytes();
@@ -173,7 +184,7 @@ void NpuDevice::linear(const Weight& any_weight, const Linear& shape, const void
                                memory.data<char>() + scales_bytes + thread * scratch, scales + row);
                 product.pack_a_band(band, values, ld, submission.inputs());
             };
-            product.pack_a_by_chunks(parallel(), pack_band);
+            product.pack_a_by_tasks(parallel(), pack_band);
         }
         submission.run(Written::past_caches, parallel(), stats);
         const Timer timer(stats.unpack_ns);

@@ -19,8 +19,9 @@ namespace npuenc {
 //   is cut; where K is cut, the host adds up.
 // - linear rounds x to bf16, or in bf16x2 splits it into two, in one product of three times the
 //   depth (split_row.hpp); in int8 it quantises each row of x, symmetrically by its own greatest
-//   magnitude. Sums come back in 32 bits, of int8 in 16 where comes_in_16_bits (weight.hpp) says
-//   so. Layer norms, these conversions, and what becomes of the sums are the CPU's kernels'.
+//   magnitude. Sums come back in 32 bits, or in 16: of bf16 where the weight was packed for that
+//   (fixed_point.hpp), of int8 where int8_comes_in_16_bits (weight.hpp) says so. Layer norms, these
+//   conversions, and what becomes of the sums are the CPU's kernels'.
 // - attention of s8 operands with 64 positions, heads of 64, no mask and scales in the range of
 //   attention_kernel_parameters is one fused kernel of the array, whose softmax is approximated by
 //   tangents: its correlation with the exact one is at least 0.99. All else is two products with
@@ -47,7 +48,7 @@ class NpuDevice final : public Device {
     Device& host() override { return *host_; }
 
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
-                                 const RowReader& rows, const float* bias) override;
+                                 const RowReader& rows, const float* bias, Sums sums) override;
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
                                  const float* bias) override;
 

@@ -94,7 +94,8 @@ void Product::add_to(Submission& submission, Array& array, const DevicePart& a, 
                 const GemmTiling of_piece = tiling(i, j, part);
                 submission.add(
                     array.program({overlay_.name,
-                                   {of_piece.m_groups(), of_piece.n_groups(), of_piece.k_tiles()}},
+                                   {of_piece.m_groups(), of_piece.n_groups(), of_piece.k_tiles(),
+                                    static_cast<uint64_t>(overlay_.result)}},
                                   [&] { return gemm_stream(of_piece); }),
                     {piece(a, i * depths + part, a_piece_, of_piece.a_bytes()),
                      piece(b, j * depths + part, b_piece_, of_piece.b_bytes()),

@@ -50,12 +50,12 @@ class Product {
 
     // As their namesakes of gemm_packing.hpp, over all pieces.
     void pack_a_band(size_t band, const void* rows, size_t lda, char* packed) const;
-    // A by chunks of bands, each streamed by one thread: pack_band(band, thread).
+    // A, some bands for each task, which one thread streams: pack_band(band, thread).
     template <class PackBand>
-    void pack_a_by_chunks(Parallel& threads, const PackBand& pack_band) const {
-        threads.for_each(bands() / chunk_bands, [&](size_t chunk, unsigned thread) {
-            for (size_t i = 0; i < chunk_bands; ++i)
-                pack_band(chunk * chunk_bands + i, thread);
+    void pack_a_by_tasks(Parallel& threads, const PackBand& pack_band) const {
+        threads.for_each(bands() / bands_of_task, [&](size_t task, unsigned thread) {
+            for (size_t i = 0; i < bands_of_task; ++i)
+                pack_band(task * bands_of_task + i, thread);
             end_streaming();
         });
     }
@@ -79,7 +79,7 @@ class Product {
         size_t offset = piece * tiles_.parts() * c_piece_ + first * of_piece.c_block();
         for (size_t block = first; block < end; ++block, offset += of_piece.c_block()) {
             const auto [row, n_group] = of_piece.place_of_c_block(block);
-            for (size_t k = 0; k < chunk_bands && row + k * band_rows < of_piece.m(); ++k)
+            for (size_t k = 0; k < chunk_bands(overlay_) && row + k * band_rows < of_piece.m(); ++k)
                 visit(
                     CBand{i * bands_of_part() + row / band_rows + k, j * b_groups_.size + n_group},
                     offset + k * array_cores * of_piece.c_band());
@@ -100,7 +100,8 @@ class Product {
         size_t parts() const { return ceil_div(units, size); }
     };
 
-    // Of blocks of C, 64 KiB of int16 and 128 of f32.
+    // Bands of A, and blocks of C: 64 KiB of int16 of int8, else 128.
+    static constexpr size_t bands_of_task = 4;
     static constexpr size_t blocks_of_task = 4;
     size_t tasks_of_piece() const {
         return ceil_div(c_piece_, blocks_of_task * array_cores * overlay_.c_chunk);

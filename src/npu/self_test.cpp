@@ -2,8 +2,9 @@
 #include "npu/self_test.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,15 +52,19 @@ std::vector<int8_t> int8_values(Values& values, size_t n, int magnitude) {
     return out;
 }
 
-// Small integers: every sum is exact in f32, in whatever order.
-std::vector<uint16_t> bf16_values(Values& values, size_t n) {
-    std::vector<uint16_t> out(n);
-    for (uint16_t& bits : out) {
-        const float value = static_cast<float>(values.next(8));
-        uint32_t word;
-        std::memcpy(&word, &value, sizeof word);
-        bits = static_cast<uint16_t>(word >> 16);
-    }
+// Every sum of products of them is exact in f32, in whatever order, and in fixed point.
+std::vector<float> small_integers(Values& values, size_t n) {
+    std::vector<float> out(n);
+    for (float& value : out)
+        value = static_cast<float>(values.next(8));
+    return out;
+}
+
+std::vector<uint16_t> bf16_of(const std::vector<float>& integers) {
+    std::vector<uint16_t> out(integers.size());
+    std::transform(integers.begin(), integers.end(), out.begin(), [](float value) {
+        return static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+    });
     return out;
 }
 
@@ -110,28 +115,46 @@ void test_product(Device& device, const GemmOverlay& overlay, npuenc_dtype resul
     });
 }
 
-// Of a weight of steps of 64 the array shifts sums by 6 at most: to the bit what they are.
-void test_linear(Device& device, const std::vector<int8_t>& x, const std::vector<int8_t>& w) {
-    test(gemm_s8_s16.name, [&] {
-        const size_t n_in = depth(gemm_s8_s16);
-        std::vector<int8_t> steps(w.size());
-        std::transform(w.begin(), w.end(), steps.begin(),
-                       [](int8_t value) { return static_cast<int8_t>(value & ~63); });
-        const std::vector<float> rows(x.begin(), x.end()), scales(side, 1.0f);
+// Of sums in 16 bits. pack(device) returns a weight with which they are what they are, to the bit.
+template <class Pack>
+void test_linear(Device& device, const GemmOverlay& overlay, const std::vector<float>& rows,
+                 const Pack& pack) {
+    test(overlay.name, [&] {
         Linear shape{};
         shape.x_type = NPUENC_F32;
         shape.y_type = NPUENC_BF16;
         shape.rows = shape.ldy = side;
-        shape.ldx = n_in;
+        shape.ldx = depth(overlay);
         const auto multiply = [&](Device& by) {
-            const auto weight =
-                by.pack(side, n_in, Int8Rows{steps.data(), n_in, scales.data()}, nullptr);
+            const std::unique_ptr<Weight> weight = pack(by);
             std::vector<uint16_t> results(side * side);
             Stats stats;
             by.linear(*weight, shape, rows.data(), results.data(), stats);
             return results;
         };
         require_equal(multiply(device), multiply(device.host()));
+    });
+}
+
+// Of a weight of steps of 64 the array shifts sums by 6 at most.
+void test_linear(Device& device, const std::vector<int8_t>& x, const std::vector<int8_t>& w) {
+    std::vector<int8_t> steps(w.size());
+    std::transform(w.begin(), w.end(), steps.begin(),
+                   [](int8_t value) { return static_cast<int8_t>(value & ~63); });
+    const std::vector<float> scales(side, 1.0f);
+    test_linear(device, gemm_s8_s16, {x.begin(), x.end()}, [&](Device& by) {
+        return by.pack(side, depth(gemm_s8_s16),
+                       Int8Rows{steps.data(), depth(gemm_s8_s16), scales.data()}, nullptr);
+    });
+}
+
+void test_linear(Device& device, const std::vector<float>& x, const std::vector<float>& w) {
+    const size_t n_in = depth(gemm_bf16_s16);
+    const auto read = [&](size_t first, size_t count, float* rows) {
+        std::copy_n(w.data() + first * n_in, count * n_in, rows);
+    };
+    test_linear(device, gemm_bf16_s16, x, [&](Device& by) {
+        return by.pack(side, n_in, NPUENC_PRECISION_BF16, read, nullptr, Sums::in_16_bits);
     });
 }
 
@@ -182,8 +205,10 @@ void run_self_test(Device& device) {
     test_product<int32_t>(device, gemm_s8_s32, NPUENC_S32, a, b);
     test_linear(device, a, b);
     test_product<int8_t>(device, gemm_s8_s8, NPUENC_S8, a, b);
-    test_product<float>(device, gemm_bf16_f32, NPUENC_F32, bf16_values(values, bf16_size),
-                        bf16_values(values, bf16_size));
+    const std::vector<float> x = small_integers(values, bf16_size),
+                             w = small_integers(values, bf16_size);
+    test_product<float>(device, gemm_bf16_f32, NPUENC_F32, bf16_of(x), bf16_of(w));
+    test_linear(device, x, w);
     test_attention(device, values);
 }
 

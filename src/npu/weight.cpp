@@ -43,9 +43,11 @@ unsigned right_shift(const Rows& rows, size_t n_rows, size_t n) {
 } // namespace
 
 void NpuWeight::allocate(const float* bias) {
-    if (precision() == NPUENC_PRECISION_INT8)
-        for (AlignedBuffer* scales : {&scales_, &scales_in_16_bits_})
-            *scales = AlignedBuffer(size_product(n_out(), sizeof(float)));
+    const bool int8 = precision() == NPUENC_PRECISION_INT8;
+    if (int8)
+        scales_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
+    if (int8 || bf16_in_16_bits_)
+        scales_in_16_bits_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
     if (bias) {
         bias_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
         std::copy_n(bias, n_out(), bias_.as<float>());
@@ -55,7 +57,7 @@ void NpuWeight::allocate(const float* bias) {
 // pack_strip(first row, count, memory of the thread for core_tile rows) returns Rows.
 template <class PackStrip>
 void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& pack_strip) {
-    const Product of_weight = product(1, false); // or true: the weight is the same
+    const Product of_weight = product(1, bf16_in_16_bits_); // of int8 the same for both
     buffer_ = owner.array.buffers().create(of_weight.b_bytes());
     const size_t scratch = round_up(size_product(core_tile, bytes_of_row), cache_line);
     const SharedMemory::Lease memory(owner.shared,
@@ -77,8 +79,9 @@ void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& p
 }
 
 NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_precision precision,
-                     const RowReader& rows, const float* bias)
-    : Weight(n_out, n_in, checked(precision)), array_(owner.array) {
+                     const RowReader& rows, const float* bias, Sums sums)
+    : Weight(n_out, n_in, checked(precision)), array_(owner.array),
+      bf16_in_16_bits_(bf16_comes_in_16_bits(precision, sums, n_in)) {
     allocate(bias);
     const size_t narrow_row =
         precision == NPUENC_PRECISION_INT8 ? n_in : size_product(depth(), sizeof(uint16_t));
@@ -99,6 +102,10 @@ NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_preci
                  else
                      owner.kernels.convert.f32_to_bf16(n_in, values,
                                                        reinterpret_cast<uint16_t*>(to));
+                 if (bf16_in_16_bits_)
+                     scales_in_16_bits_.as<float>()[first + i] =
+                         fixed_point::end_row(owner.kernels.rows, n_in, fixed_point::Side::weight,
+                                              reinterpret_cast<uint16_t*>(to));
              }
              return Rows{narrow, depth()};
          });
@@ -106,7 +113,7 @@ NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_preci
 
 NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, const Int8Rows& rows,
                      const float* bias)
-    : Weight(n_out, n_in, NPUENC_PRECISION_INT8), array_(owner.array) {
+    : Weight(n_out, n_in, NPUENC_PRECISION_INT8), array_(owner.array), bf16_in_16_bits_(false) {
     allocate(bias);
     std::copy_n(rows.scales, n_out, scales_.as<float>());
     pack(owner, 0, [&](size_t first, size_t, char*) {

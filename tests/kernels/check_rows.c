@@ -394,6 +394,33 @@ static void check_quantise_cols(Check* check) {
     guarded_free(&scale_memory);
 }
 
+/* A sum of squares, each rounded or not, is off by n u of itself. */
+static void check_sum_of_squares(Check* check) {
+    Guarded in = guarded_new(most_columns * sizeof(uint16_t));
+    static float x[most_columns];
+    begin(check, "sum_of_squares_bf16");
+    for (size_t n = 1; n; n = next_n(check, n))
+        for (int kind = 0; kind < value_kinds; kind++)
+            for (int at_end = 0; at_end < 2; at_end++) {
+                uint16_t* from = guarded_place(&in, n * sizeof *from, sizeof *from, at_end);
+                double sum = 0;
+                for (size_t i = 0; i < n; i++)
+                    x[i] = (float)random_value(check, kind);
+                halve(n, x, from);
+                for (size_t i = 0; i < n; i++)
+                    sum += (double)widened(from[i]) * (double)widened(from[i]);
+                const double found = (double)check->kernels.rows.sum_of_squares_bf16(n, from);
+                const double bound = (double)n * u * slack * sum + (double)n * 0x1p-126;
+                if (!(fabs(found - sum) <= bound))
+                    fail(check, "n %zu, kind %d: %g, not %g", n, kind, found, sum);
+                from[random_below(check, (uint32_t)n)] = 0x7fc0; /* NaN */
+                if (!isnan(check->kernels.rows.sum_of_squares_bf16(n, from)))
+                    fail(check, "n %zu: a NaN is lost", n);
+            }
+    end(check);
+    guarded_free(&in);
+}
+
 void check_rows(Check* check) {
     check_layer_norm(check);
     check_quantise(check, 0);
@@ -401,4 +428,5 @@ void check_rows(Check* check) {
     check_quantise_rows(check, 0);
     check_quantise_rows(check, 1);
     check_quantise_cols(check);
+    check_sum_of_squares(check);
 }

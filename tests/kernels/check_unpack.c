@@ -21,6 +21,7 @@ CALL(s32)
 CALL(s16)
 CALL(s8)
 CALL(f32)
+CALL(s16_of_bf16)
 
 enum { rows = npuenc_unpacked_rows, cols = npuenc_unpacked_cols, count = rows * cols };
 
@@ -70,11 +71,12 @@ static void check_unpacker(Check* check, const Unpacker* unpacker) {
 }
 
 void check_unpack(Check* check) {
-    const size_t width = npuenc_unpacked_width, width_f32 = npuenc_unpacked_width_f32;
+    const size_t width = npuenc_unpacked_width, width_bf16 = npuenc_unpacked_width_bf16;
     const Unpacker unpackers[] = {{"unpack s32", 4, 4, width, call_s32},
                                   {"unpack s16", 2, 4, width, call_s16},
                                   {"unpack s8", 1, 1, width, call_s8},
-                                  {"unpack f32", 4, 4, width_f32, call_f32}};
+                                  {"unpack f32", 4, 4, width_bf16, call_f32},
+                                  {"unpack s16 of bf16", 2, 4, width_bf16, call_s16_of_bf16}};
     for (size_t i = 0; i < sizeof unpackers / sizeof unpackers[0]; i++)
         check_unpacker(check, &unpackers[i]);
 }

@@ -42,11 +42,10 @@ void fill_operand(const GemmOverlay& overlay, AlignedBuffer& operand) {
 class BareProduct {
   public:
     BareProduct(Array& array, const LinearProduct& of, Parallel& threads)
-        : array_(array), overlay_(*of.overlay),
-          product_(*of.overlay, of.rows, of.n_out, of.depth, Product::B::weight),
-          row_bytes_(of.depth * operand_bytes(*of.overlay)), converts_(of.converts),
-          rows_((converts_ ? band_rows : of.rows) * row_bytes_),
+        : array_(array), product_(*of.overlay, of.rows, of.n_out, of.depth, Product::B::weight),
+          row_bytes_(of.depth * operand_bytes(*of.overlay)), rows_(band_rows * row_bytes_),
           weight_(array.buffers().create(product_.b_bytes())) {
+        fill_operand(*of.overlay, rows_);
         AlignedBuffer columns(core_tile * row_bytes_); // the same in each strip
         fill_operand(*of.overlay, columns);
         const unsigned right_shift = shifts(*of.overlay) ? 8 : 0; // to int16 of all magnitudes
@@ -57,9 +56,6 @@ class BareProduct {
         weight_.sync(npuenc_module_to_device, 0, weight_.bytes(), threads);
     }
 
-    // As the operator before leaves them.
-    void write_rows() { fill_operand(overlay_, rows_); }
-
     void run(Parallel& threads, Stats& stats) const {
         const Timer of_all(stats.wall_ns);
         Submission submission(array_, product_.a_bytes(), product_.c_bytes());
@@ -67,10 +63,8 @@ class BareProduct {
                         {&weight_, 0, weight_.bytes()}, submission.output(0, product_.c_bytes()));
         {
             const Timer timer(stats.pack_ns);
-            product_.pack_a_by_chunks(threads, [&](size_t band, unsigned) {
-                const size_t row = converts_ ? 0 : std::min(band * band_rows, product_.m());
-                product_.pack_a_band(band, rows_.as<char>() + row * row_bytes_, product_.k(),
-                                     submission.inputs());
+            product_.pack_a_by_tasks(threads, [&](size_t band, unsigned) {
+                product_.pack_a_band(band, rows_.as<char>(), product_.k(), submission.inputs());
             });
         }
         submission.run(Written::past_caches, threads, stats);
@@ -86,12 +80,10 @@ class BareProduct {
 
   private:
     Array& array_;
-    const GemmOverlay& overlay_;
     const npuenc_unpack unpack_ = select_kernels(nullptr).unpack;
     const Product product_;
     const size_t row_bytes_;
-    const bool converts_;
-    AlignedBuffer rows_;
+    AlignedBuffer rows_; // the same in each band
     const DeviceBuffer weight_;
 };
 
@@ -126,26 +118,25 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
             continue;
         const auto precision = static_cast<npuenc_precision>(op.precision);
         uint64_t macs = 0;
-        // As comes_in_16_bits says of results in bf16, and of those that are added. of_bf16: the
-        // rows are bf16, so that a product in bf16 takes them from where they are.
-        const auto add = [&](size_t rows, size_t n_out, size_t n_in, bool of_bf16) {
-            products.push_back({&linear_overlay(precision, true), rows, n_out,
-                                linear_depth(precision, n_in),
-                                !of_bf16 || precision != NPUENC_PRECISION_BF16});
+        // In 16 bits, as the encoder asks for where the precision allows.
+        const bool in_16_bits = precision != NPUENC_PRECISION_BF16X2;
+        const auto add = [&](size_t rows, size_t n_out, size_t n_in) {
+            products.push_back({&linear_overlay(precision, in_16_bits), rows, n_out,
+                                linear_depth(precision, in_16_bits, n_in)});
             macs += uint64_t{rows} * n_out * n_in;
         };
         const size_t rows = model.n_ctx, n = model.n_state;
         if (name == "conv1")
-            add(2 * rows, n, 3 * size_t{model.n_mels}, false);
+            add(2 * rows, n, 3 * size_t{model.n_mels});
         else if (name == "conv2")
-            add(rows, n, 3 * n, true);
+            add(rows, n, 3 * n);
         else if (name == "qkv")
-            add(rows, 3 * n, n, false);
+            add(rows, 3 * n, n);
         else if (name == "attention out")
-            add(rows, n, n, true);
+            add(rows, n, n);
         else if (name == "mlp") {
-            add(rows, 4 * n, n, false);
-            add(rows, n, 4 * n, true);
+            add(rows, 4 * n, n);
+            add(rows, n, 4 * n);
         }
         if (macs != op.macs)
             fail(exit_failed, "operator %s has %llu multiply-adds, not %llu", op.name,
@@ -171,7 +162,6 @@ BareCost BareProducts::measure(const std::vector<LinearProduct>& products) {
     const auto run = [&](Parallel& threads) {
         Turn once;
         for (const std::unique_ptr<BareProduct>& product : ready) {
-            product->write_rows();
             const uint64_t before = cpu_ns_of_thread();
             product->run(threads, once.stats);
             once.cpu_ns += cpu_ns_of_thread() - before;

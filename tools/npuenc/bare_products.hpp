@@ -17,7 +17,6 @@ namespace npuenc {
 struct LinearProduct {
     const GemmOverlay* overlay;
     size_t rows, n_out, depth;
-    bool converts; // its rows on the way, eight at a time: they come from the L1 cache
 };
 
 // What the NPU multiplied with weights in a run's last encode, one window of the model. Failure
@@ -27,7 +26,7 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
 // On the CPU run norms, conversions to the array's types, scales, bias, GELU and addition. All
 // else that the host does is here: bringing operands into the array's order, buffers, submissions,
 // synchronisations, and results out of that order, eight rows of 256 at a time, as the operators
-// read them.
+// read them. Rows that go in come from the L1 cache, where operators leave eight at a time.
 struct BareCost {
     uint64_t n_submissions = 0, n_syncs = 0; // of all runs, and of the weights
     npuenc_stats wall{};                     // on all threads

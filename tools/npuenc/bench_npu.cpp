@@ -11,6 +11,7 @@
 #include "json.hpp"
 #include "naive_product.hpp"
 #include "npu/module.hpp"
+#include "npu/weight.hpp"
 #include "npu_measurement.hpp"
 #include "options.hpp"
 #include "progress_bar.hpp"
@@ -40,7 +41,7 @@ struct Precision {
 };
 const Precision precisions[] = {
     {"int8", NPUENC_PRECISION_INT8, NPUENC_S8, gemm_s8_s16, gemm_s8_s32},
-    {"bf16", NPUENC_PRECISION_BF16, NPUENC_BF16, gemm_bf16_f32, gemm_bf16_f32},
+    {"bf16", NPUENC_PRECISION_BF16, NPUENC_BF16, gemm_bf16_s16, gemm_bf16_f32},
 };
 
 constexpr double clocks_ghz[] = {0.8, 1.03, 1.6};
@@ -162,12 +163,14 @@ void measure_attentions(const Context& npu, uint32_t n_threads, Progress& progre
     }
 }
 
-std::vector<Piece> products_of_a_layer(const GemmOverlay& overlay) {
+std::vector<Piece> products_of_a_layer(const Precision& precision) {
     constexpr size_t rows = base_n_ctx, n = base_n_state;
-    return {{product_work(overlay, rows, 3 * n, n), 1},
-            {product_work(overlay, rows, n, n), 1},
-            {product_work(overlay, rows, 4 * n, n), 1},
-            {product_work(overlay, rows, n, 4 * n), 1}};
+    const auto product = [&](size_t n_out, size_t n_in) {
+        const size_t depth =
+            linear_depth(static_cast<npuenc_precision>(precision.precision), true, n_in);
+        return Piece{product_work(precision.of_layer, rows, n_out, depth), 1};
+    };
+    return {product(3 * n, n), product(n, n), product(4 * n, n), product(n, 4 * n)};
 }
 
 void measure_encodes(const Context& context, const std::string& model_path, Progress& progress,
@@ -197,7 +200,7 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
         results.layers.push_back({precision.name,
                                   of_a_layer(&npuenc_stats::n_submissions),
                                   of_a_layer(&npuenc_stats::n_syncs),
-                                  products_of_a_layer(precision.of_layer),
+                                  products_of_a_layer(precision),
                                   {}});
     }
     if (model_path.empty())

@@ -69,8 +69,10 @@ std::string text_of(const Tile& tile) {
         text += format("  program %s: %zu bytes of %u\n", program.name.c_str(),
                        program.bytes.size(), limits_of(tile.kind()).program_bytes);
         for (const Activity& activity : program.activities)
-            text += "    " + activity.name + "  takes " + text_of(tile, activity.takes) +
-                    "  gives " + text_of(tile, activity.gives) + "\n";
+            text += "    " + activity.name +
+                    (activity.instead_of.empty() ? "" : " instead of " + activity.instead_of) +
+                    "  takes " + text_of(tile, activity.takes) + "  gives " +
+                    text_of(tile, activity.gives) + "\n";
     }
     if (!tile.buffers.empty())
         text += "  memory\n";

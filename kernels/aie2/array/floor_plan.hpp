@@ -61,6 +61,7 @@ struct Activity {
     std::string name;
     std::vector<LockChange> takes;
     std::vector<LockChange> gives;
+    std::string instead_of = ""; // another activity, in whose place this one may happen
 };
 
 struct CoreProgram {

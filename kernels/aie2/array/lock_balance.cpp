@@ -2,9 +2,11 @@
 // Locks count what is free or full, so a tile is a synchronous data flow graph: each channel's
 // chain and each activity of the program takes and gives fixed amounts a round. If there are whole
 // numbers of rounds after which every lock is where it was, and one such period can be completed
-// once, it can be repeated for ever.
+// once, it can be repeated for ever. Of activities of which one happens instead of another, each
+// has to come out by itself.
 #include "kernels/aie2/array/lock_balance.hpp"
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -60,7 +62,8 @@ struct Fraction {
     Fraction operator*(int64_t factor) const { return make(above * factor, below); }
 };
 
-std::vector<Agent> agents_of(const Tile& tile) {
+// With `alternative` in the place of the activity that it replaces, or without alternatives.
+std::vector<Agent> agents_of(const Tile& tile, const Activity* alternative) {
     std::vector<Agent> agents;
     for (const Channel& channel : tile.channels) {
         Agent agent{name_of(channel.direction, channel.index), {}};
@@ -79,16 +82,21 @@ std::vector<Agent> agents_of(const Tile& tile) {
         agents.push_back(std::move(agent));
     }
     for (const CoreProgram& program : tile.programs) {
-        for (const Activity& activity : program.activities)
-            agents.push_back({"program's " + activity.name, {{activity.takes, activity.gives}}});
+        for (const Activity& activity : program.activities) {
+            const bool replaced =
+                alternative != nullptr && activity.name == alternative->instead_of;
+            if (activity.instead_of.empty() ? !replaced : &activity == alternative)
+                agents.push_back(
+                    {"program's " + activity.name, {{activity.takes, activity.gives}}});
+        }
     }
     return agents;
 }
 
 class Balance {
   public:
-    explicit Balance(const Tile& tile)
-        : tile_(tile), agents_(agents_of(tile)), rates_(agents_.size()) {}
+    Balance(const Tile& tile, const Activity* alternative)
+        : tile_(tile), agents_(agents_of(tile, alternative)), rates_(agents_.size()) {}
 
     std::vector<std::string> run() {
         find_one_sided();
@@ -234,7 +242,18 @@ class Balance {
 } // namespace
 
 std::vector<std::string> find_lock_faults(const Tile& tile) {
-    return Balance(tile).run();
+    std::vector<std::string> faults = Balance(tile, nullptr).run();
+    for (const CoreProgram& program : tile.programs) {
+        for (const Activity& activity : program.activities) {
+            if (activity.instead_of.empty())
+                continue;
+            for (std::string& fault : Balance(tile, &activity).run()) {
+                if (std::find(faults.begin(), faults.end(), fault) == faults.end())
+                    faults.push_back(std::move(fault));
+            }
+        }
+    }
+    return faults;
 }
 
 } // namespace npuenc::aie2

@@ -196,6 +196,13 @@ class TileCheck {
                     for (const LockChange& use : *uses)
                         check_use(use, "the program's " + activity.name);
                 }
+                const auto replaces = [&](const Activity& other) {
+                    return other.name == activity.instead_of;
+                };
+                if (!activity.instead_of.empty() &&
+                    std::none_of(program.activities.begin(), program.activities.end(), replaces))
+                    fault("the program has no " + activity.instead_of + " that " + activity.name +
+                          " could replace");
             }
         }
     }

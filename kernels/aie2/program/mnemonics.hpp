@@ -18,6 +18,20 @@ inline std::string p(int n) {
 inline std::string m(int n) {
     return numbered("m", n);
 }
+// Steps of two dimensions, d: dj is added and dc counted up until it has come to dn, then m is
+// added and dc begins again.
+inline std::string dj(int n) {
+    return numbered("dj", n);
+}
+inline std::string dn(int n) {
+    return numbered("dn", n);
+}
+inline std::string dc(int n) {
+    return numbered("dc", n);
+}
+inline std::string d(int n) {
+    return numbered("d", n);
+}
 inline std::string r(int n) {
     return numbered("r", n);
 }
@@ -99,6 +113,10 @@ inline Instruction vst_after(const std::string& from, const std::string& pointer
                              const std::string& modifier) {
     return {"VST_dmw_sts_am_ag_pstm_nrm", {pointer, from, pointer, modifier}};
 }
+// The pointer goes on by the two dimensions of d(modifier).
+inline Instruction vst_2d_after(const std::string& from, const std::string& pointer, int modifier) {
+    return {"VST_2D_dmw_sts_am", {pointer, dc(modifier), from, pointer, d(modifier)}};
+}
 // 32 sums, shifted right by `shift` and rounded and saturated to int8.
 inline Instruction vst_srs_s8_after(const std::string& from, const std::string& pointer, int step,
                                     const std::string& shift) {
@@ -116,6 +134,10 @@ inline Instruction vst_srs_s16_after(const std::string& from, const std::string&
 inline Instruction vst_srs_s16_after(const std::string& from, const std::string& pointer,
                                      const std::string& modifier, const std::string& shift) {
     return {"VST_SRS_S16_S32_ag_pstm_nrm", {pointer, pointer, modifier, from, shift}};
+}
+inline Instruction vst_2d_srs_s16_after(const std::string& from, const std::string& pointer,
+                                        int modifier, const std::string& shift) {
+    return {"VST_2D_SRS_S16_S32", {pointer, dc(modifier), pointer, d(modifier), from, shift}};
 }
 // 32 sums, to int8 in half a register.
 inline Instruction vsrs_s8(const std::string& to, const std::string& from,

@@ -115,6 +115,16 @@ static void quantise_cols_bf16(size_t rows, size_t n, const uint16_t* x, size_t 
     }
 }
 
+static float sum_of_squares_bf16(size_t n, const uint16_t* x) {
+    float lane[lanes] = {0};
+    for (size_t i = 0; i < n; i++) {
+        const float value = float_of((uint32_t)x[i] << 16);
+        lane[i % lanes] += value * value;
+    }
+    return sum_of(lane);
+}
+
 void npuenc_rows_init_reference(npuenc_rows* family) {
-    *family = (npuenc_rows){layer_norm, quantise_f32, quantise_bf16, quantise_cols_bf16};
+    *family = (npuenc_rows){layer_norm, quantise_f32, quantise_bf16, quantise_cols_bf16,
+                            sum_of_squares_bf16};
 }

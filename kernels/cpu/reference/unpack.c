@@ -17,16 +17,18 @@ enum { rows = npuenc_unpacked_rows, cols = npuenc_unpacked_cols };
     }
 UNPACK(s32, int32_t, npuenc_unpacked_width)
 UNPACK(s8, int8_t, npuenc_unpacked_width)
-UNPACK(f32, float, npuenc_unpacked_width_f32)
+UNPACK(f32, float, npuenc_unpacked_width_bf16)
 
-static void s16(const int16_t* packed, int32_t* c, size_t ldc) {
-    enum { width = npuenc_unpacked_width };
-    for (size_t col = 0; col < cols; col += width)
-        for (size_t row = 0; row < rows; row++, packed += width)
-            for (size_t i = 0; i < width; i++)
-                c[row * ldc + col + i] = packed[i];
-}
+#define WIDEN(name, width)                                                                         \
+    static void name(const int16_t* packed, int32_t* c, size_t ldc) {                              \
+        for (size_t col = 0; col < cols; col += (width))                                           \
+            for (size_t row = 0; row < rows; row++, packed += (width))                             \
+                for (size_t i = 0; i < (width); i++)                                               \
+                    c[row * ldc + col + i] = packed[i];                                            \
+    }
+WIDEN(s16, npuenc_unpacked_width)
+WIDEN(s16_of_bf16, npuenc_unpacked_width_bf16)
 
 void npuenc_unpack_init_reference(npuenc_unpack* family) {
-    *family = (npuenc_unpack){s32, s16, s8, f32};
+    *family = (npuenc_unpack){s32, s16, s8, f32, s16_of_bf16};
 }

@@ -311,6 +311,34 @@ static void quantise_cols_bf16(size_t rows, size_t n, const uint16_t* x, size_t 
     }
 }
 
+static inline __m256 add_squares(__m256 sum, __m256i low_words_zero) {
+    const __m256 value = _mm256_castsi256_ps(low_words_zero);
+    return _mm256_fmadd_ps(value, value, sum);
+}
+
+static inline void add_block_of_squares(__m256 sum[sums], const uint16_t* x) {
+    const __m256i zero = _mm256_setzero_si256();
+    const Words words = load_words(x);
+    UNROLLED_FOR (size_t v = 0; v < sums; v += 2) {
+        sum[v] = add_squares(sum[v], _mm256_unpacklo_epi16(zero, words.half[v / 2]));
+        sum[v + 1] = add_squares(sum[v + 1], _mm256_unpackhi_epi16(zero, words.half[v / 2]));
+    }
+}
+
+static float sum_of_squares_bf16(size_t n, const uint16_t* x) {
+    __m256 sum[sums] = {all(0), all(0), all(0), all(0)};
+    size_t i = 0;
+    for (; i + block <= n; i += block)
+        add_block_of_squares(sum, x + i);
+    if (i < n) {
+        uint16_t padded[block] = {0};
+        memcpy(padded, x + i, (n - i) * sizeof *x);
+        add_block_of_squares(sum, padded);
+    }
+    return sum_of(add_four(sum));
+}
+
 void npuenc_rows_init_avx2(npuenc_rows* family) {
-    *family = (npuenc_rows){layer_norm, quantise_f32, quantise_bf16, quantise_cols_bf16};
+    *family = (npuenc_rows){layer_norm, quantise_f32, quantise_bf16, quantise_cols_bf16,
+                            sum_of_squares_bf16};
 }

@@ -273,6 +273,30 @@ static void quantise_cols_bf16(size_t rows, size_t n, const uint16_t* x, size_t 
     }
 }
 
+static inline void add_squares(__m512 sum[2], __m512i bf16) {
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512 low = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, bf16));
+    const __m512 high = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, bf16));
+    sum[0] = _mm512_fmadd_ps(low, low, sum[0]);
+    sum[1] = _mm512_fmadd_ps(high, high, sum[1]);
+}
+
+static float sum_of_squares_bf16(size_t n, const uint16_t* x) {
+    __m512 sum[4] = {all(0), all(0), all(0), all(0)};
+    size_t i = 0;
+    for (; i + 2 * wide <= n; i += 2 * wide) {
+        add_squares(sum, _mm512_loadu_si512(x + i));
+        add_squares(sum + 2, _mm512_loadu_si512(x + i + wide));
+    }
+    for (; i < n; i += wide) {
+        const __mmask32 mask = n - i < wide ? ((__mmask32)1 << (n - i)) - 1 : ~(__mmask32)0;
+        add_squares(sum, _mm512_maskz_loadu_epi16(mask, x + i));
+    }
+    return _mm512_reduce_add_ps(
+        _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
+}
+
 void npuenc_rows_init_avx512(npuenc_rows* family) {
-    *family = (npuenc_rows){layer_norm, quantise_f32, quantise_bf16, quantise_cols_bf16};
+    *family = (npuenc_rows){layer_norm, quantise_f32, quantise_bf16, quantise_cols_bf16,
+                            sum_of_squares_bf16};
 }

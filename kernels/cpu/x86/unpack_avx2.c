@@ -31,7 +31,7 @@ static void s16(const int16_t* packed, int32_t* c, size_t ldc) {
 
 /* The two halves of a vector lie apart. */
 static void f32(const float* packed, float* c, size_t ldc) {
-    enum { half = npuenc_unpacked_width_f32, apart = rows * half };
+    enum { half = npuenc_unpacked_width_bf16, apart = rows * half };
     for (size_t col = 0; col < cols; col += width, packed += strip)
         for (size_t row = 0; row < rows; row++) {
             const float* left = packed + row * half;
@@ -39,8 +39,21 @@ static void f32(const float* packed, float* c, size_t ldc) {
         }
 }
 
+static void s16_of_bf16(const int16_t* packed, int32_t* c, size_t ldc) {
+    enum { half = npuenc_unpacked_width_bf16, apart = rows * half };
+    for (size_t col = 0; col < cols; col += width, packed += strip)
+        for (size_t row = 0; row < rows; row++) {
+            const int16_t* left = packed + row * half;
+            const __m128i eight =
+                _mm_unpacklo_epi64(_mm_loadu_si64(left), _mm_loadu_si64(left + apart));
+            _mm256_storeu_si256((__m256i*)(void*)(c + row * ldc + col),
+                                _mm256_cvtepi16_epi32(eight));
+        }
+}
+
 void npuenc_unpack_init_avx2(npuenc_unpack* family) {
     family->s32 = s32;
     family->s16 = s16;
     family->f32 = f32;
+    family->s16_of_bf16 = s16_of_bf16;
 }

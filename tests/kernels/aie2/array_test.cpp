@@ -525,6 +525,33 @@ void test_lock_faults(void**) {
     assert_true(find_faults(uneven.plan).empty());
 }
 
+// A message or another one: each has to come out by itself.
+void test_alternatives(void**) {
+    const auto add = [](Plan& p, Activity other) {
+        p.core.programs[0].activities.push_back(std::move(other));
+    };
+    Plan good;
+    add(good, {"other message", {{1, 1}, {2, 1}}, {{0, 1}, {3, 1}}, "message"});
+    assert_true(find_faults(good.plan).empty());
+    assert_true(explain(good.plan).find("other message instead of message  takes") !=
+                std::string::npos);
+    assert_fault(
+        [&](Plan& p) {
+            add(p, {"other message", {{1, 1}, {2, 1}}, {{0, 1}, {3, 2}}, "message"});
+        },
+        "core 0.2: lock output full is not released as often as it is acquired");
+    assert_fault(
+        [&](Plan& p) {
+            add(p, {"other message", {{1, 2}, {2, 2}}, {{0, 2}, {3, 2}}, "message"});
+        },
+        "core 0.2: program's other message waits for ever: lock input full stays at 1");
+    assert_fault(
+        [&](Plan& p) {
+            add(p, {"other message", {{1, 1}, {2, 1}}, {{0, 1}, {3, 1}}, "reply"});
+        },
+        "core 0.2: the program has no reply that other message could replace");
+}
+
 void test_program_faults(void**) {
     assert_fault([](Plan& p) { p.core.programs.push_back(p.core.programs[0]); },
                  "core 0.2: two programs");
@@ -680,8 +707,8 @@ void test_overlay_with_faults(void**) {
 }
 
 // The product's array in numbers that the host relies on.
-void test_gemm(void**) {
-    const FloorPlan plan = overlay_gemm_s8_s32().plan;
+// Of results with 32 bits: OUT is sent by units.
+void check_gemm(const FloorPlan& plan, size_t units) {
     assert_int_equal(plan.columns(), 4);
     assert_int_equal(plan.tiles().size(), 24);
     for (const Tile* tile : plan.tiles()) {
@@ -712,6 +739,10 @@ void test_gemm(void**) {
             assert_int_equal(words["S2MM 0"], 2 * 1024);
             assert_int_equal(words["S2MM 1"], 2 * 1032);
             assert_int_equal(words["MM2S 0"], 4096);
+            for (const Channel& channel : tile->channels) {
+                if (name_of(channel.direction, channel.index) == "MM2S 0")
+                    assert_int_equal(channel.chain.size(), units);
+            }
             break;
         }
         // An empty lock begins with as many as its channel has places to fill.
@@ -727,7 +758,7 @@ void test_gemm(void**) {
         }
         for (const Lock& lock : tile->locks) {
             if (lock.name == "OUT empty")
-                assert_int_equal(lock.initial, 1);
+                assert_int_equal(lock.initial, units);
         }
     }
     // Every core gets the A of its row and the B of its column.
@@ -742,6 +773,11 @@ void test_gemm(void**) {
             assert_true(reached.contains({"B" + std::to_string(column), {column, 2 + row}}));
         }
     }
+}
+
+void test_gemm(void**) {
+    check_gemm(overlay_gemm_s8_s32().plan, 1);
+    check_gemm(overlay_gemm_bf16().plan, 2);
 }
 
 void test_explanation(void**) {
@@ -822,6 +858,7 @@ int main(int argc, char** argv) {
         cmocka_unit_test(test_transfer_faults),
         cmocka_unit_test(test_chain_faults),
         cmocka_unit_test(test_lock_faults),
+        cmocka_unit_test(test_alternatives),
         cmocka_unit_test(test_program_faults),
         cmocka_unit_test(test_stream_faults),
         cmocka_unit_test(test_plan_errors),

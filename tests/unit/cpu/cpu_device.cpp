@@ -161,7 +161,7 @@ void allocates_nothing_in_a_steady_state() {
     const npuenc_precision precisions[] = {NPUENC_PRECISION_F32, NPUENC_PRECISION_BF16,
                                            NPUENC_PRECISION_INT8};
     for (int i = 0; i < 3; ++i)
-        weights[i] = device.pack(n, n, precisions[i], reader_of(w, n), w.data());
+        weights[i] = device.pack(n, n, precisions[i], reader_of(w, n), w.data(), Sums::in_32_bits);
 
     const auto everything = [&] {
         for (const auto& weight : weights) {

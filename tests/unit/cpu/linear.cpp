@@ -118,7 +118,8 @@ void int8_is_right() {
 void int8_takes_the_smallest_rows() {
     with_each_isa([](CpuDevice& device) {
         const std::vector<float> w = {1, -1}, x = {0x1p-140f, -0x1p-149f};
-        const auto weight = device.pack(1, 2, NPUENC_PRECISION_INT8, reader_of(w, 2), nullptr);
+        const auto weight =
+            device.pack(1, 2, NPUENC_PRECISION_INT8, reader_of(w, 2), nullptr, Sums::in_32_bits);
         Linear shape{};
         shape.x_type = shape.y_type = NPUENC_F32;
         shape.rows = 1;
@@ -296,7 +297,7 @@ void passes_on_the_error_of_a_reader() {
                         throw Error(NPUENC_E_IO, "row 333");
                     std::fill_n(rows, count * 10, 1.0f);
                 },
-                nullptr);
+                nullptr, Sums::in_32_bits);
         } catch (const Error& error) {
             status = error.status();
         }
@@ -311,7 +312,7 @@ void refuses_what_it_cannot_hold() {
         try {
             device.pack(
                 SIZE_MAX / 8, SIZE_MAX / 8, precision, [](size_t, size_t, float*) { abort(); },
-                nullptr);
+                nullptr, Sums::in_32_bits);
         } catch (const std::bad_alloc&) {
             refused = true;
         }

@@ -86,9 +86,10 @@ struct LinearProblem {
         return linear;
     }
 
-    std::unique_ptr<Weight> pack(Device& device, npuenc_precision precision) const {
+    std::unique_ptr<Weight> pack(Device& device, npuenc_precision precision,
+                                 Sums sums = Sums::in_32_bits) const {
         return device.pack(shape.n_out, shape.n_in, precision, reader_of(w, shape.n_in),
-                           shape.bias ? bias.data() : nullptr);
+                           shape.bias ? bias.data() : nullptr, sums);
     }
 
     // The results without a norm. f32 arithmetic may be as far from them as n_in products and sums

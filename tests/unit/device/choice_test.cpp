@@ -37,8 +37,8 @@ class IdleDevice final : public Device {
     const std::string& name() const override { return name_; }
     const char* isa() const override { return ""; }
     Parallel& parallel() override { return parallel_; }
-    std::unique_ptr<Weight> pack(size_t, size_t, npuenc_precision, const RowReader&,
-                                 const float*) override {
+    std::unique_ptr<Weight> pack(size_t, size_t, npuenc_precision, const RowReader&, const float*,
+                                 Sums) override {
         return nullptr;
     }
     std::unique_ptr<Weight> pack(size_t, size_t, const Int8Rows&, const float*) override {

@@ -53,13 +53,13 @@ class RecordingNpu final : public Device {
     Device& host() override { return *host_; }
 
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, npuenc_precision precision,
-                                 const RowReader& rows, const float* bias) override {
+                                 const RowReader& rows, const float* bias, Sums sums) override {
         if (precision == NPUENC_PRECISION_F32)
             fail(NPUENC_E_UNSUPPORTED, "a weight in f32");
         const npuenc_precision of_host =
             precision == NPUENC_PRECISION_BF16X2 ? NPUENC_PRECISION_F32 : precision;
-        return std::make_unique<RecordedWeight>(precision,
-                                                host_->pack(n_out, n_in, of_host, rows, bias));
+        return std::make_unique<RecordedWeight>(
+            precision, host_->pack(n_out, n_in, of_host, rows, bias, sums));
     }
     std::unique_ptr<Weight> pack(size_t n_out, size_t n_in, const Int8Rows& rows,
                                  const float* bias) override {

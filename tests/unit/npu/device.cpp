@@ -73,7 +73,8 @@ class Operators {
         attention_ = attention(NPUENC_BF16, NPUENC_PRECISION_BF16, m, k);
         kernel_ = attention(NPUENC_S8, NPUENC_PRECISION_INT8, 64, 64);
         kernel_.q_scale = kernel_.k_scale = kernel_.v_scale = kernel_.out_scale = 0x1p-5f;
-        weight_ = device.pack(n, k, NPUENC_PRECISION_INT8, reader_of(x_, k), nullptr);
+        weight_ =
+            device.pack(n, k, NPUENC_PRECISION_INT8, reader_of(x_, k), nullptr, Sums::in_32_bits);
     }
 
     static constexpr size_t count = 4;

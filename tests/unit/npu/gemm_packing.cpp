@@ -60,15 +60,15 @@ std::vector<T> expected_a(const std::vector<T>& a, size_t lda, size_t m, size_t 
 
 // As bytes: headers are words. `b(k, column)`.
 template <class T, class B>
-std::vector<char> expected_b(const B& b, size_t n, size_t k, uint32_t shift) {
+std::vector<char> expected_b(const B& b, size_t n, size_t k, uint32_t form, uint32_t shift) {
     const size_t k_tile = sizeof(T) == 1 ? 64 : 32, tiles = (k + k_tile - 1) / k_tile;
     std::vector<char> packed(4 * groups(n) * tiles * 4128);
     for (size_t core = 0; core < 4; ++core)
         for (size_t group = 0; group < groups(n); ++group)
             for (size_t tile = 0; tile < tiles; ++tile) {
                 char* message = packed.data() + ((core * groups(n) + group) * tiles + tile) * 4128;
-                const uint32_t header[2] = {(tile == 0 ? 1u : 0u) | (tile == tiles - 1 ? 2u : 0u),
-                                            shift};
+                const uint32_t header[2] = {
+                    form | (tile == 0 ? 1u : 0u) | (tile == tiles - 1 ? 2u : 0u), shift};
                 std::memcpy(message, header, sizeof header);
                 for (size_t i = 0; i < k_tile; ++i)
                     for (size_t j = 0; j < 64; ++j) {
@@ -119,7 +119,7 @@ void packs_a(const GemmOverlay& overlay) {
 }
 
 template <class T>
-void packs_b(const GemmOverlay& overlay, unsigned shift) {
+void packs_b(const GemmOverlay& overlay, unsigned shift, uint32_t form = 0) {
     Serial serial;
     for (const size_t n : sizes)
         for (const size_t k : depths) {
@@ -135,7 +135,7 @@ void packs_b(const GemmOverlay& overlay, unsigned shift) {
                         return layout == BLayout::k_by_n ? b[row * ld + column]
                                                          : b[column * ld + row];
                     },
-                    n, k, shift);
+                    n, k, form, shift);
                 assert_int_equal(tiling.b_bytes(), expected.size());
                 assert_same(packed.data(), expected.data(), expected.size(), "B", n, k);
                 for (size_t i = 0; i < 8; ++i)
@@ -153,7 +153,7 @@ T unpacked(T value) {
 }
 
 template <class T>
-void unpacks_c(const GemmOverlay& overlay, bool bf16) {
+void unpacks_c(const GemmOverlay& overlay, bool bf16, size_t in_chunk = 4) { // bands
     using Result = decltype(unpacked(T{}));
     Serial serial;
     for (const size_t m : sizes)
@@ -175,9 +175,10 @@ void unpacks_c(const GemmOverlay& overlay, bool bf16) {
                                               : place_in_c_s8(row % 64, column % 64);
                     const size_t band_size = 512, band = place / band_size;
                     const size_t block =
-                        ((half * m_groups * n_groups + t) * 2 + band / 4) * 2 + core % 2;
+                        ((half * m_groups * n_groups + t) * (8 / in_chunk) + band / in_chunk) * 2 +
+                        core % 2;
                     const size_t from =
-                        ((block * 4 + band % 4) * 4 + column % 256 / 64) * band_size +
+                        ((block * in_chunk + band % in_chunk) * 4 + column % 256 / 64) * band_size +
                         place % band_size;
                     expected[row * ldc + column] = unpacked(packed[from]);
                 }
@@ -197,6 +198,7 @@ void b_of_int8(void**) {
 }
 void b_of_bf16(void**) {
     packs_b<uint16_t>(gemm_bf16_f32, 0);
+    packs_b<uint16_t>(gemm_bf16_s16, 0, 4);
 }
 void c_of_int32(void**) {
     unpacks_c<int32_t>(gemm_s8_s32, false);
@@ -210,6 +212,7 @@ void c_of_f32(void**) {
 
 void c_of_int16(void**) {
     unpacks_c<int16_t>(gemm_s8_s16, false);
+    unpacks_c<int16_t>(gemm_bf16_s16, true, 8);
 }
 
 void threads_change_nothing(void**) {

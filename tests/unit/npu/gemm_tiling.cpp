@@ -22,6 +22,7 @@ void known_products(void**) {
         {gemm_s8_s8, 512, 512, 512, 2, 2, 8, true, 262144, 264192, 262144, 50},
         {gemm_s8_s16, 512, 512, 512, 2, 2, 8, true, 262144, 264192, 524288, 50},
         {gemm_bf16_f32, 512, 512, 512, 2, 2, 16, true, 524288, 528384, 1048576, 50},
+        {gemm_bf16_s16, 512, 512, 513, 2, 2, 17, true, 557056, 561408, 524288, 50},
         {gemm_s8_s32, 1500, 512, 512, 6, 2, 8, true, 786432, 264192, 3145728, 50},
         {gemm_s8_s32, 1500, 2048, 512, 6, 8, 8, false, 786432, 1056768, 12582912, 66},
         {gemm_s8_s32, 1500, 512, 2048, 6, 2, 32, true, 3145728, 1056768, 3145728, 50},
@@ -67,6 +68,7 @@ void places_fill_the_buffers(void**) {
                 }
                 assert_int_equal(places.size() * size, bytes);
             };
+            const size_t in_chunk = overlay == &gemm_bf16_s16 ? 8 : 4; // bands
             std::vector<size_t> a, b, c;
             for (size_t core = 0; core < 4; ++core) {
                 for (size_t group = 0; group < tiling.m_groups(); ++group)
@@ -80,10 +82,11 @@ void places_fill_the_buffers(void**) {
                         for (size_t j = 0; j < tiling.n_groups(); ++j)
                             for (size_t band = 0; band < 8; ++band)
                                 c.push_back(tiling.c_offset(row, tiling.output_index(i, j),
-                                                            band / 4, band % 4, column));
+                                                            band / in_chunk, band % in_chunk,
+                                                            column));
             fills(a, tiling.a_strip(), tiling.a_bytes());
             fills(b, tiling.b_strip(), tiling.b_bytes());
-            fills(c, overlay->c_chunk / 4, tiling.c_bytes());
+            fills(c, overlay->c_chunk / in_chunk, tiling.c_bytes());
         }
 }
 

@@ -127,7 +127,7 @@ void int8_is_as_on_the_cpu() {
                 device->linear(*weight, shape, x.bytes.data(), y.data(), stats);
                 counting.assert_costs(stats, 1, 2);
                 device->host().linear(*reference, shape, x.bytes.data(), expected.data(), stats);
-                if (!comes_in_16_bits(shape, NPUENC_PRECISION_INT8)) {
+                if (!int8_comes_in_16_bits(shape)) {
                     assert_memory_equal(y.data(), expected.data(), y.size());
                     continue;
                 }
@@ -190,33 +190,129 @@ Near near_bf16x2(const float* x, const float* w, size_t n) {
     return {sum, bf16_bound(3 * n, 1.01 * magnitudes) + 3.01 * 0x1p-16 * magnitudes};
 }
 
+// In 16 bits a sum is off by half a step, which is 2^-15 of the product of the least powers of two
+// above both norms, these being 2^-7 larger.
+Near near_bf16_in_16_bits(const float* x, const float* w, size_t n) {
+    Near near = near_bf16(x, w, n);
+    double of_x = 0, of_w = 0;
+    for (size_t k = 0; k < n; ++k) {
+        of_x += std::pow(static_cast<double>(from_bf16(to_bf16(x[k]))), 2);
+        of_w += std::pow(static_cast<double>(from_bf16(to_bf16(w[k]))), 2);
+    }
+    near.bound += 2 * 2 * 1.017 * std::sqrt(of_x * of_w) * 0x1p-16;
+    return near;
+}
+
 // Then comes the bias, rounded, and what follows that.
+void assert_near_float64(Device& device, const LinearProblem& problem, npuenc_precision precision,
+                         Sums sums, Near (*near)(const float* x, const float* w, size_t n)) {
+    const LinearCase& c = problem.shape;
+    const auto weight = problem.pack(device, precision, sums);
+    std::vector<float> y(c.rows * problem.ldy, 77);
+    Stats stats;
+    const Counting counting;
+    device.linear(*weight, problem.linear(), problem.x.data(), y.data(), stats);
+    counting.assert_costs(stats, 1, 2);
+    for (size_t row = 0; row < c.rows; ++row)
+        for (size_t column = 0; column < c.n_out; ++column) {
+            auto [sum, bound] = near(problem.x.data() + row * problem.ldx,
+                                     problem.w.data() + column * c.n_in, c.n_in);
+            if (c.bias) {
+                sum += static_cast<double>(problem.bias[column]);
+                bound += unit_f32 * (std::fabs(sum) + bound);
+            }
+            sum = problem.finish(sum, row, column, bound);
+            assert_near(sum, static_cast<double>(y[row * problem.ldy + column]), bound, "y", row,
+                        column);
+        }
+}
+
 template <npuenc_precision precision>
 void is_near_float64() {
     const auto device = open_array();
+    for (const LinearCase& c : cases)
+        if (!c.norm)
+            assert_near_float64(*device, LinearProblem(c), precision, Sums::in_32_bits,
+                                precision == NPUENC_PRECISION_BF16 ? near_bf16 : near_bf16x2);
+}
+
+// Rows and weights of any scale.
+void bf16_in_16_bits_is_near_float64() {
+    const auto device = open_array();
+    for (const LinearCase& c : cases)
+        for (const auto& [of_x, of_w] : {std::pair{0, 0}, {40, -30}, {-30, 40}, {-20, -20}}) {
+            LinearProblem problem(c);
+            if (c.norm)
+                continue;
+            for (float& value : problem.x)
+                value = std::ldexp(value, of_x);
+            for (float& value : problem.w)
+                value = std::ldexp(value, of_w);
+            assert_near_float64(*device, problem, NPUENC_PRECISION_BF16, Sums::in_16_bits,
+                                near_bf16_in_16_bits);
+        }
+}
+
+// Half as many bytes come back, of rows in bf16, too, and of rows that are normalised.
+void bf16_in_16_bits_is_half_to_read() {
+    const auto device = open_array();
     for (const LinearCase& c : cases) {
-        if (c.norm)
-            continue;
         const LinearProblem problem(c);
-        const auto weight = problem.pack(*device, precision);
-        std::vector<float> y(c.rows * problem.ldy, 77);
-        Stats stats;
-        const Counting counting;
-        device->linear(*weight, problem.linear(), problem.x.data(), y.data(), stats);
-        counting.assert_costs(stats, 1, 2);
-        for (size_t row = 0; row < c.rows; ++row)
-            for (size_t column = 0; column < c.n_out; ++column) {
-                auto [sum, bound] = (precision == NPUENC_PRECISION_BF16 ? near_bf16 : near_bf16x2)(
-                    problem.x.data() + row * problem.ldx, problem.w.data() + column * c.n_in,
-                    c.n_in);
-                if (c.bias) {
-                    sum += static_cast<double>(problem.bias[column]);
-                    bound += unit_f32 * (std::fabs(sum) + bound);
-                }
-                sum = problem.finish(sum, row, column, bound);
-                assert_near(sum, static_cast<double>(y[row * problem.ldy + column]), bound, "y",
-                            row, column);
+        for (const npuenc_dtype x_type : types) {
+            const Typed x = typed(x_type, problem.x);
+            std::vector<float> y[2];
+            Stats stats[2];
+            for (const Sums sums : {Sums::in_32_bits, Sums::in_16_bits}) {
+                const size_t i = sums == Sums::in_16_bits;
+                y[i].resize(c.rows * problem.ldy);
+                const auto weight = problem.pack(*device, NPUENC_PRECISION_BF16, sums);
+                device->linear(*weight, problem.linear(x_type), x.bytes.data(), y[i].data(),
+                               stats[i]);
             }
+            assert_int_equal(stats[1].bytes_from_device, stats[0].bytes_from_device / 2);
+            const auto most = static_cast<double>(c.n_in) * 0x1p-12; // values are within 1 or so
+            for (size_t row = 0; row < c.rows; ++row)
+                for (size_t column = 0; column < c.n_out; ++column) {
+                    const size_t at = row * problem.ldy + column;
+                    assert_near(static_cast<double>(y[0][at]), static_cast<double>(y[1][at]), most,
+                                "y", row, column);
+                }
+        }
+    }
+}
+
+// A weight that is cut along K stays in 32 bits.
+void bf16_in_16_bits_ends_where_k_is_cut() {
+    const auto device = open_array();
+    for (const auto& [n_in, bytes] : {std::pair<size_t, uint64_t>{32504, 2}, {32505, 4}}) {
+        const LinearProblem problem({1, n_in, 1, false, false, false});
+        const auto weight = problem.pack(*device, NPUENC_PRECISION_BF16, Sums::in_16_bits);
+        float y;
+        Stats stats;
+        device->linear(*weight, problem.linear(), problem.x.data(), &y, stats);
+        assert_int_equal(stats.bytes_from_device, 256 * 256 * bytes);
+        const Near near = (bytes == 2 ? near_bf16_in_16_bits : near_bf16)(problem.x.data(),
+                                                                          problem.w.data(), n_in);
+        assert_near(near.sum, static_cast<double>(y), near.bound, "y", 0, 0);
+    }
+}
+
+// What has no scale is not a number, and nothing else is touched by it.
+void bf16_in_16_bits_of_what_is_not_finite() {
+    const auto device = open_array();
+    constexpr size_t bad_row = 1, bad_column = 2;
+    for (const float bad : {INFINITY, NAN, 0x1p100f}) {
+        LinearProblem problem({4, 40, 5, true, false, false});
+        problem.x[bad_row * problem.ldx + 7] = bad;
+        problem.w[bad_column * problem.shape.n_in + 3] = bad;
+        const auto weight = problem.pack(*device, NPUENC_PRECISION_BF16, Sums::in_16_bits);
+        std::vector<float> y(problem.shape.rows * problem.ldy);
+        Stats stats;
+        device->linear(*weight, problem.linear(), problem.x.data(), y.data(), stats);
+        for (size_t row = 0; row < problem.shape.rows; ++row)
+            for (size_t column = 0; column < problem.shape.n_out; ++column)
+                assert_int_equal(std::isnan(y[row * problem.ldy + column]),
+                                 row == bad_row || column == bad_column);
     }
 }
 
@@ -354,6 +450,10 @@ int main() {
         cmocka_unit_test(guarded<int8_is_the_definition>),
         cmocka_unit_test(guarded<is_near_float64<NPUENC_PRECISION_BF16>>),
         cmocka_unit_test(guarded<is_near_float64<NPUENC_PRECISION_BF16X2>>),
+        cmocka_unit_test(guarded<bf16_in_16_bits_is_near_float64>),
+        cmocka_unit_test(guarded<bf16_in_16_bits_is_half_to_read>),
+        cmocka_unit_test(guarded<bf16_in_16_bits_ends_where_k_is_cut>),
+        cmocka_unit_test(guarded<bf16_in_16_bits_of_what_is_not_finite>),
         cmocka_unit_test(guarded<bf16_normalises_as_the_cpu>),
         cmocka_unit_test(guarded<adds_to_y_itself>),
         cmocka_unit_test(guarded<rows_and_threads_change_nothing>),

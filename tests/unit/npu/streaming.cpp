@@ -131,7 +131,7 @@ void operands_are_streamed(void**) {
         const size_t element = overlay->operand_type == NPUENC_S8 ? 1 : 2;
         Serial thread;
         watch(packed.data(), product.a_bytes(), [&] {
-            product.pack_a_by_chunks(thread, [&](size_t band, unsigned) {
+            product.pack_a_by_tasks(thread, [&](size_t band, unsigned) {
                 const size_t row = std::min(band * band_rows, m);
                 product.pack_a_band(band, rows.data() + row * k * element, k, packed.data());
             });

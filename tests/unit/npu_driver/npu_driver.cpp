@@ -111,7 +111,7 @@ void overlays_are_needed(void**) {
     assert_reason(device_at("0000:00:00.1"), NPUENC_E_UNSUPPORTED,
                   "overlay gemm_s8_s32 is not in ");
     for (const char* name :
-         {"gemm_s8_s32", "gemm_s8_s16", "gemm_s8_s8", "gemm_bf16_f32", "attention_s8_64x64"}) {
+         {"gemm_s8_s32", "gemm_s8_s16", "gemm_s8_s8", "gemm_bf16", "attention_s8_64x64"}) {
         assert_reason(device_at("0000:00:00.1"), NPUENC_E_UNSUPPORTED, name);
         for (const char* end : {".json", ".xclbin"})
             std::filesystem::copy(built_overlays / path(name).concat(end), directory);

@@ -329,6 +329,10 @@ void write_f32(const uint32_t* sums, uint8_t* result) {
     write<4>(sums, result, [](uint32_t sum) { return sum; });
 }
 
+void write_low_bits_of_f32(const uint32_t* sums, uint8_t* result) {
+    write<4>(sums, result, [](uint32_t sum) { return static_cast<uint16_t>(sum); });
+}
+
 void write_s8(const uint32_t* sums, unsigned shift, uint8_t* result) {
     write<8>(sums, result, [shift](uint32_t sum) { return shifted<int8_t>(sum, shift); });
 }

@@ -34,5 +34,7 @@ void write_s32(const uint32_t* sums, uint8_t* result);
 void write_s8(const uint32_t* sums, unsigned shift, uint8_t* result);  // shift 0 to 62
 void write_s16(const uint32_t* sums, unsigned shift, uint8_t* result); // the same in int16
 void write_f32(const uint32_t* sums, uint8_t* result);
+// The low 16 bits of each f32.
+void write_low_bits_of_f32(const uint32_t* sums, uint8_t* result);
 
 } // namespace virtual_npu

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -16,12 +17,13 @@ namespace {
 
 // As in kernels/aie2/overlay_gemm.cpp.
 constexpr size_t a_bytes = 4096, b_header_bytes = 32, b_bytes = b_header_bytes + 4096;
-constexpr uint64_t stock = 4;         // tiles of A and B in a memory tile
-constexpr uint64_t core_buffers = 2;  // for each of A and B
-constexpr uint64_t result_pieces = 4; // of a core, in the memory tile
+constexpr uint64_t stock = 4;        // tiles of A and B in a memory tile
+constexpr uint64_t core_buffers = 2; // for each of A and B
+constexpr uint64_t out_pieces = 2;   // of results, in a core,
+constexpr uint64_t stock_pieces = 4; // and of that core in the memory tile
 
 // Words of a header, and bits of the first.
-constexpr uint32_t first_k_tile = 1, last_k_tile = 2;
+constexpr uint32_t first_k_tile = 1, last_k_tile = 2, results_of_16_bits = 4;
 constexpr unsigned largest_shift = 62; // beyond it nobody knows what a core does
 
 uint32_t word_at(const uint8_t* data, size_t index) {
@@ -30,6 +32,7 @@ uint32_t word_at(const uint8_t* data, size_t index) {
     return word;
 }
 
+// Of the largest results that a core sends.
 size_t bytes_of_element(GemmType type) {
     switch (type) {
     case GemmType::s8_s8:
@@ -53,7 +56,7 @@ struct GemmModel::Job {
 };
 
 GemmModel::GemmModel(GemmType type)
-    : type_(type), result_bytes_(core_tile * core_tile * bytes_of_element(type)),
+    : type_(type), piece_bytes_(core_tile * core_tile * bytes_of_element(type) / out_pieces),
       cores_(side * side) {
     for (Core& core : cores_)
         core.sums.resize(core_tile * core_tile);
@@ -115,6 +118,11 @@ bool GemmModel::deliver() {
     return moved;
 }
 
+// All that OUT holds, or one of its two units.
+size_t GemmModel::pieces_of(const Step& last) const {
+    return last.low_bits ? 1 : out_pieces;
+}
+
 bool GemmModel::step(size_t column, size_t row) {
     Core& core = this->core(column, row);
     bool moved = false;
@@ -122,15 +130,21 @@ bool GemmModel::step(size_t column, size_t row) {
         const uint8_t* b = b_[column].message(core.steps).data;
         const uint32_t place = word_at(b, 0);
         const bool last = place & last_k_tile;
-        // The buffer of the result: free when the one before is in the memory tile.
-        if (last && core.finished * n_pieces > core.drained + result_pieces)
+        const bool low_bits = last && type_ == GemmType::bf16 && place & results_of_16_bits;
+        const Step step{a_[row].message(core.steps).data,
+                        b + b_header_bytes,
+                        (place & first_k_tile) != 0,
+                        last,
+                        low_bits,
+                        word_at(b, 1)};
+        // Room for the result in OUT: what was there before is in the memory tile.
+        if (last && core.pieces + pieces_of(step) > core.drained + stock_pieces + out_pieces)
             break;
-        core.to_do.push_back({a_[row].message(core.steps).data, b + b_header_bytes,
-                              (place & first_k_tile) != 0, last, word_at(b, 1)});
+        core.to_do.push_back(step);
         ++core.steps;
         if (last) {
-            ++core.finished;
-            core.results.emplace_back();
+            core.results.push_back({core.pieces, pieces_of(step), {}, {}});
+            core.pieces += pieces_of(step);
         }
         moved = true;
     }
@@ -142,22 +156,23 @@ bool GemmModel::drain(Shim::Channel& channel, size_t column, size_t half) {
     bool moved = false;
     for (;;) {
         Core& from = core(column, 2 * half + at.piece % 2);
-        const uint64_t piece = at.piece / 2, result = piece / n_pieces;
-        if (result >= from.finished)
+        const uint64_t piece = at.piece / 2;
+        if (piece >= from.pieces)
             return moved;
-        const std::span<uint8_t> to = channel.next(piece_bytes() - at.sent);
+        const std::span<uint8_t> to = channel.next(piece_bytes_ - at.sent);
         if (to.empty())
             return moved;
         moved = true;
-        Result& sent = from.results[result - (from.finished - from.results.size())];
-        const size_t offset = piece % n_pieces * piece_bytes() + at.sent;
+        const auto behind = std::ranges::upper_bound(from.results, piece, {}, &Result::first_piece);
+        Result& sent = *std::prev(behind);
+        const size_t offset = (piece - sent.first_piece) * piece_bytes_ + at.sent;
         if (sent.bytes.empty())
             sent.placements.push_back({to.data(), offset, to.size()});
         else
             std::memcpy(to.data(), sent.bytes.data() + offset, to.size());
         channel.advance(to.size());
         at.sent += to.size();
-        if (at.sent == piece_bytes()) {
+        if (at.sent == piece_bytes_) {
             at.sent = 0;
             ++at.piece;
             ++from.drained;
@@ -197,7 +212,7 @@ void GemmModel::advance(std::span<const std::unique_ptr<Shim>> shims,
     for (Core& core : cores_) {
         core.to_do.clear();
         while (!core.results.empty() &&
-               core.drained >= (core.finished - core.results.size() + 1) * n_pieces)
+               core.drained >= core.results.front().first_piece + core.results.front().n_pieces)
             core.results.pop_front();
     }
 }
@@ -277,7 +292,7 @@ void GemmModel::compute(Job& job, const std::atomic<bool>& stop) const {
             std::ranges::fill(sums, 0);
         std::memmove(a, step.a, sizeof a);
         std::memmove(b, step.b, sizeof b);
-        if (type_ != GemmType::bf16_f32)
+        if (type_ != GemmType::bf16)
             arithmetic.multiply_s8(reinterpret_cast<const int8_t*>(a),
                                    reinterpret_cast<const int8_t*>(b), sums.data());
         else if (!arithmetic.multiply_bf16(reinterpret_cast<const uint16_t*>(a),
@@ -297,7 +312,7 @@ unsigned GemmModel::shift_of(const Step& last) {
 }
 
 void GemmModel::write_result(const Step& last, const uint32_t* sums, Result& result) const {
-    std::vector<uint8_t> bytes(result_bytes_);
+    std::vector<uint8_t> bytes(result.n_pieces * piece_bytes_);
     switch (type_) {
     case GemmType::s8_s32:
         write_s32(sums, bytes.data());
@@ -308,8 +323,8 @@ void GemmModel::write_result(const Step& last, const uint32_t* sums, Result& res
     case GemmType::s8_s16:
         write_s16(sums, shift_of(last), bytes.data());
         break;
-    case GemmType::bf16_f32:
-        write_f32(sums, bytes.data());
+    case GemmType::bf16:
+        (last.low_bits ? write_low_bits_of_f32 : write_f32)(sums, bytes.data());
         break;
     }
     size_t placed = 0;

@@ -14,7 +14,7 @@
 
 namespace virtual_npu {
 
-enum class GemmType { s8_s32, s8_s16, s8_s8, bf16_f32 };
+enum class GemmType { s8_s32, s8_s16, s8_s8, bf16 };
 
 class GemmModel final : public OverlayModel {
   public:
@@ -28,7 +28,6 @@ class GemmModel final : public OverlayModel {
 
   private:
     static constexpr size_t side = 4;
-    static constexpr size_t n_pieces = 2; // of a result
 
     // A tile of A or B: where it lies in host memory, or a copy.
     struct Message {
@@ -54,6 +53,7 @@ class GemmModel final : public OverlayModel {
     struct Step {
         const uint8_t *a, *b; // without B's header
         bool first, last;
+        bool low_bits; // of the sums are the result: in the last step of bf16
         uint32_t shift;
     };
 
@@ -63,16 +63,18 @@ class GemmModel final : public OverlayModel {
         size_t from, bytes;
     };
     struct Result {
+        uint64_t first_piece; // of all that the core sends
+        size_t n_pieces;
         std::vector<Placement> placements;
         std::vector<uint8_t> bytes; // when it is computed, but has not gone as a whole
     };
 
     struct Core {
-        uint64_t steps = 0; // since the overlay was loaded
-        uint64_t finished = 0;
-        uint64_t drained = 0;       // pieces that went to the host
+        uint64_t steps = 0;         // since the overlay was loaded
+        uint64_t pieces = 0;        // of results
+        uint64_t drained = 0;       // of them went to the host
         std::vector<Step> to_do;    // what has moved and is not computed
-        std::deque<Result> results; // the last of `finished`
+        std::deque<Result> results; // the last ones
         std::vector<uint32_t> sums; // [64][64]; int32, or f32 as bits
     };
 
@@ -85,7 +87,7 @@ class GemmModel final : public OverlayModel {
     struct Job;
 
     Core& core(size_t column, size_t row) { return cores_[column * side + row]; }
-    size_t piece_bytes() const { return result_bytes_ / n_pieces; }
+    size_t pieces_of(const Step& last) const;
 
     bool deliver();
     bool step(size_t column, size_t row);
@@ -97,7 +99,7 @@ class GemmModel final : public OverlayModel {
     void write_result(const Step& last, const uint32_t* sums, Result& result) const;
 
     GemmType type_;
-    size_t result_bytes_;
+    size_t piece_bytes_;
     std::array<Feed, side> a_, b_;
     std::vector<Core> cores_;
     std::array<Half, side * 2> halves_;

@@ -37,8 +37,8 @@ std::unique_ptr<OverlayModel> make_overlay_model(std::span<const uint8_t> pdi) {
         return std::make_unique<GemmModel>(GemmType::s8_s16);
     if (name == "gemm_s8_s8")
         return std::make_unique<GemmModel>(GemmType::s8_s8);
-    if (name == "gemm_bf16_f32")
-        return std::make_unique<GemmModel>(GemmType::bf16_f32);
+    if (name == "gemm_bf16")
+        return std::make_unique<GemmModel>(GemmType::bf16);
     if (name == "attention_s8_64x64")
         return std::make_unique<SingleCoreModel>(attention_program, npusim::read_pdi(pdi).commands);
     if (name == "matmul_s8_16x16")

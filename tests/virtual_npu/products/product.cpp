@@ -94,6 +94,12 @@ npusim::Overlay read_overlay(const std::string& name) {
         read_file(std::string(directory ? directory : ".") + "/" + name + ".xclbin"));
 }
 
+std::string title_of(const GemmOverlay& overlay) {
+    const bool two = overlay.operand_type == NPUENC_BF16;
+    const char* form = overlay.result == GemmResult::s16 ? " int16" : " f32";
+    return std::string(overlay.name) + (two ? form : "");
+}
+
 Operands make_operands(const GemmOverlay& overlay, size_t m, size_t n, size_t k, Values values,
                        uint32_t seed) {
     std::mt19937 random(seed);
@@ -135,7 +141,11 @@ std::vector<uint8_t> plain_product(const GemmOverlay& overlay, const Operands& o
     for (size_t i = 0; i < of.m; ++i)
         for (size_t j = 0; j < of.n; ++j) {
             if (overlay.operand_type == NPUENC_BF16) {
-                append(result, bf16_sum(of, i, j));
+                const uint32_t sum_bits = bf16_sum(of, i, j);
+                if (overlay.result == GemmResult::s16)
+                    append(result, int32_t{static_cast<int16_t>(sum_bits & 0xffff)});
+                else
+                    append(result, sum_bits);
                 continue;
             }
             int64_t sum = 0;

@@ -17,6 +17,9 @@ std::vector<uint8_t> read_file(const std::string& path);
 // The overlay of this name in the directory NPUENC_OVERLAYS.
 npusim::Overlay read_overlay(const std::string& name);
 
+// Its name, and which of its forms of results where it has two.
+std::string title_of(const GemmOverlay& overlay);
+
 struct Operands {
     size_t m, n, k;
     std::vector<uint8_t> a, b; // A [m][k], B [k][n]; int8 or bf16
@@ -35,7 +38,8 @@ std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overla
                                  npusim::RunReport* report = nullptr);
 
 // The same, from the definition: exact for int8; for bf16 by the model of the core's arithmetic,
-// eight products a step. Results of int16 as int32, as they are unpacked.
+// eight products a step, and int16 the low bits of its f32. Results of int16 as int32, as they are
+// unpacked.
 std::vector<uint8_t> plain_product(const GemmOverlay& overlay, const Operands& operands,
                                    unsigned shift);
 

@@ -36,7 +36,8 @@ void assert_bytes(const std::vector<uint8_t>& found, const std::vector<uint8_t>&
             first = std::min(first, i / element);
         }
     print_error("%s %zux%zux%zu: %zu of %zu elements differ, the first in row %zu, column %zu\n",
-                overlay.name, of.m, of.n, of.k, wrong, of.m * of.n, first / of.n, first % of.n);
+                title_of(overlay).c_str(), of.m, of.n, of.k, wrong, of.m * of.n, first / of.n,
+                first % of.n);
     fail();
 }
 
@@ -106,6 +107,10 @@ void bf16_sums_are_those_of_the_model(void**) {
     test_shapes(gemm_bf16_f32, 0);
 }
 
+void bf16_results_of_16_bits_are_the_low_ones(void**) {
+    test_shapes(gemm_bf16_s16, 0);
+}
+
 void bf16_sums_are_near_exact_arithmetic(void**) {
     const Operands of = make_operands(gemm_bf16_f32, 70, 300, 515, Values::any, 7);
     ConfiguredArray array(gemm_bf16_f32);
@@ -143,10 +148,31 @@ void runs_follow_each_other_without_a_reload(void**) {
     }
 }
 
+// Products that follow each other in both forms of results, of so many groups. Results of 16 bits
+// take half of OUT, and after an odd number of them those of f32 begin in the other half.
+struct InForm {
+    const GemmOverlay& overlay;
+    size_t groups;
+};
+constexpr InForm both_forms[] = {
+    {gemm_bf16_f32, 1}, {gemm_bf16_s16, 1}, {gemm_bf16_f32, 3}, {gemm_bf16_s16, 3},
+    {gemm_bf16_s16, 2}, {gemm_bf16_f32, 1}, {gemm_bf16_s16, 1}, {gemm_bf16_f32, 2},
+};
+
+void forms_of_results_take_turns(void**) {
+    ConfiguredArray array(gemm_bf16_f32);
+    uint32_t seed = 60;
+    for (size_t k : {32, 96, 200})
+        for (const auto& [overlay, groups] : both_forms)
+            assert_product(array, overlay,
+                           make_operands(overlay, 80, groups * 256 - 9, k, Values::any, seed++));
+}
+
 void overlays_take_turns(void**) {
     ConfiguredArray array(gemm_s8_s32);
     for (int turn = 0; turn < 2; ++turn)
-        for (const GemmOverlay& overlay : {gemm_bf16_f32, gemm_s8_s8, gemm_s8_s16, gemm_s8_s32}) {
+        for (const GemmOverlay& overlay :
+             {gemm_bf16_f32, gemm_s8_s8, gemm_bf16_s16, gemm_s8_s16, gemm_s8_s32}) {
             array.load(read_overlay(overlay.name));
             assert_product(array, overlay, make_operands(overlay, 100, 100, 192, Values::any, 9),
                            shift_of(overlay, 6));
@@ -170,6 +196,21 @@ void jitter_changes_nothing(void**) {
     }
 }
 
+void jitter_changes_nothing_between_forms(void**) {
+    std::vector<Operands> operands;
+    std::vector<std::vector<uint8_t>> expected;
+    for (const auto& [overlay, groups] : both_forms) {
+        operands.push_back(make_operands(overlay, 70, groups * 256, 64, Values::any, 5));
+        expected.push_back(plain_product(overlay, operands.back(), 0));
+    }
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+        ConfiguredArray array(gemm_bf16_f32, seed);
+        for (size_t i = 0; i < std::size(both_forms); ++i)
+            assert_bytes(run_product(array, both_forms[i].overlay, operands[i], 0), expected[i],
+                         both_forms[i].overlay, operands[i]);
+    }
+}
+
 struct Figure {
     const GemmOverlay& overlay;
     Shape shape;
@@ -180,12 +221,13 @@ constexpr Figure figures[] = {
     {gemm_s8_s32, {512, 512, 512}, 0.80, 0.60},    {gemm_s8_s8, {512, 512, 512}, 0.80, 0.65},
     {gemm_bf16_f32, {512, 512, 512}, 0.85, 0.70},  {gemm_s8_s32, {1500, 512, 512}, 0.80, 0.70},
     {gemm_bf16_f32, {1500, 512, 512}, 0.85, 0.78}, {gemm_s8_s16, {512, 512, 512}, 0.80, 0.65},
-    {gemm_s8_s16, {1500, 512, 512}, 0.80, 0.70},
+    {gemm_s8_s16, {1500, 512, 512}, 0.80, 0.70},   {gemm_bf16_s16, {512, 512, 512}, 0.90, 0.80},
+    {gemm_bf16_s16, {1500, 512, 512}, 0.88, 0.84},
 };
 
 // Simulated cycles, the same on every machine.
 void shares_of_peak(void**) {
-    std::printf("%-14s %-16s %9s %7s %7s %12s %7s %11s\n", "overlay", "M x N x K", "cycles",
+    std::printf("%-15s %-16s %9s %7s %7s %12s %7s %11s\n", "overlay", "M x N x K", "cycles",
                 "steady", "whole", "bytes/cycle", "pushes", "operations");
     for (const Figure& figure : figures) {
         const auto& [m, n, k] = figure.shape;
@@ -210,7 +252,8 @@ void shares_of_peak(void**) {
         for (const auto& channel : report.channels)
             words += channel.row == 0 ? channel.counters.words : 0;
         std::printf(
-            "%-14s %-16s %9llu %6.1f%% %6.1f%% %12.1f %7llu %11llu\n", figure.overlay.name,
+            "%-15s %-16s %9llu %6.1f%% %6.1f%% %12.1f %7llu %11llu\n",
+            title_of(figure.overlay).c_str(),
             (std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k)).c_str(),
             static_cast<unsigned long long>(report.last_output), 100 * steady, 100 * whole,
             4 * static_cast<double>(words) / static_cast<double>(report.last_output),
@@ -230,14 +273,19 @@ int main(int argc, char** argv) {
         cmocka_unit_test(s8_sums_are_exact),
         cmocka_unit_test(s8_results_are_rounded_to_even_and_saturated),
         cmocka_unit_test(bf16_sums_are_those_of_the_model),
+        cmocka_unit_test(bf16_results_of_16_bits_are_the_low_ones),
         cmocka_unit_test(bf16_sums_are_near_exact_arithmetic),
         cmocka_unit_test(largest_values_do_not_overflow),
     };
     const CMUnitTest reuse[] = {
         cmocka_unit_test(runs_follow_each_other_without_a_reload),
+        cmocka_unit_test(forms_of_results_take_turns),
         cmocka_unit_test(overlays_take_turns),
     };
-    const CMUnitTest jitter[] = {cmocka_unit_test(jitter_changes_nothing)};
+    const CMUnitTest jitter[] = {
+        cmocka_unit_test(jitter_changes_nothing),
+        cmocka_unit_test(jitter_changes_nothing_between_forms),
+    };
     const CMUnitTest shares[] = {cmocka_unit_test(shares_of_peak)};
 
     int failed = 0;
