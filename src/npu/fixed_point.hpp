@@ -36,7 +36,7 @@ inline size_t depth(size_t n_in) {
     return round_up(n_in, step) + 1;
 }
 
-// Between these M is an f32, and values whose squares are not add nothing to a norm.
+// Within these M is an f32, and no norm is above 2^p though squares below the least f32 are lost.
 constexpr int least_exponent = -49, largest_exponent = 58;
 
 // p or q; none where it were too large, or the values are not finite.

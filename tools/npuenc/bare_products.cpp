@@ -25,8 +25,8 @@ size_t operand_bytes(const GemmOverlay& overlay) {
     return overlay.operand_type == NPUENC_S8 ? 1 : 2;
 }
 
-// Bytes of any int8, or bf16 of magnitudes from 0.5 to 2. No constant will do: some memory is
-// written twice as fast where all that is written is the same.
+// Bytes of any int8, or bf16 of magnitudes from 0.5 to 2. No constant will do: on one machine that
+// was written twice as fast.
 void fill_operand(const GemmOverlay& overlay, AlignedBuffer& operand) {
     PseudoRandom random(1);
     const bool bf16 = overlay.operand_type == NPUENC_BF16;

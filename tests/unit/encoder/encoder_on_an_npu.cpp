@@ -217,6 +217,7 @@ class FinishedRun {
 void each_product_is_one_submission_of_all_rows_without_gaps(void**) {
     RecordingNpu device(1);
     const Encoder encoder(model, {}, device);
+    assert_true(device.packed == std::vector<Sums>(2 + 4 * dims.n_layer, Sums::in_16_bits));
     const FinishedRun run([&](Run& working) { encode(encoder, working); });
 
     size_t i = 0;

@@ -56,6 +56,7 @@ class RecordingNpu final : public Device {
                                  const RowReader& rows, const float* bias, Sums sums) override {
         if (precision == NPUENC_PRECISION_F32)
             fail(NPUENC_E_UNSUPPORTED, "a weight in f32");
+        packed.push_back(sums);
         const npuenc_precision of_host =
             precision == NPUENC_PRECISION_BF16X2 ? NPUENC_PRECISION_F32 : precision;
         return std::make_unique<RecordedWeight>(
@@ -91,6 +92,7 @@ class RecordingNpu final : public Device {
         fail(NPUENC_E_UNSUPPORTED, "a conversion");
     }
 
+    std::vector<Sums> packed; // how the sums of each weight shall come back
     std::vector<LinearCall> linears;
     size_t attentions = 0;
 
