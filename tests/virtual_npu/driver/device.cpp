@@ -55,8 +55,9 @@ Device::~Device() {
         stopping_ = true;
         for (const Client& client : clients_)
             client.context->stop = true;
-        driver_.changed.notify_all();
     }
+    driver_.changed.notify_all();
+    driver_.called.notify_all();
     thread_.join();
 }
 
@@ -70,26 +71,27 @@ void Device::remove(std::unique_lock<std::mutex>& lock, const std::shared_ptr<Co
     driver_.changed.wait_for(lock, 2s, [&] { return context->jobs.empty() || context->stop; });
     context->stop = true;
     driver_.changed.notify_all();
+    driver_.called.notify_all();
     driver_.changed.wait(lock, [&] { return at_work_ != context.get(); });
     const auto client = std::find_if(clients_.begin(), clients_.end(),
                                      [&](const Client& entry) { return entry.context == context; });
     if (client == clients_.end())
         return;
     abort_queue(*client);
+    driver_.changed.notify_all();
     clients_.erase(client);
     driver_.changed.wait(lock, [&] { return context->blocked == 0; });
 }
 
-void Device::wake() {
-    if (!thread_.joinable()) {
-        // The program's signals are for the program's threads.
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        thread_ = std::thread([this] { work(); });
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    }
-    driver_.changed.notify_all();
+void Device::start() {
+    if (thread_.joinable())
+        return;
+    // The program's signals are for the program's threads.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { work(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 size_t Device::jobs() const {
@@ -117,13 +119,14 @@ void Device::work() {
     std::unique_lock lock(driver_.mutex);
     while (!stopping_) {
         if (const Client* client = next()) {
-            const Client copy = *client;
-            at_work_ = copy.context.get();
-            run(lock, copy);
+            at_work_ = client->context.get();
+            run(lock, Client(*client)); // a copy that is gone before others may go on
             at_work_ = nullptr;
+            lock.unlock();
             driver_.changed.notify_all();
+            lock.lock();
         } else {
-            driver_.changed.wait(lock);
+            driver_.called.wait(lock);
         }
     }
 }
@@ -270,7 +273,7 @@ void Device::wait_for_hang_detection(std::unique_lock<std::mutex>& lock, const C
     const auto end = std::chrono::steady_clock::now() + driver_.options.hang_timeout;
     while (std::chrono::steady_clock::now() < end && !stopping_ && !client.context->stop &&
            !client.file->is_gone()) // which another process may do
-        driver_.changed.wait_until(lock, std::min(end, std::chrono::steady_clock::now() + 50ms));
+        driver_.called.wait_until(lock, std::min(end, std::chrono::steady_clock::now() + 50ms));
 }
 
 void Device::finish(const Client& client, const Job& job,
@@ -284,7 +287,6 @@ void Device::finish(const Client& client, const Job& job,
         set_failed(packet, verdict.state);
     client.context->jobs.pop_front();
     ++client.context->timeline->signalled;
-    driver_.changed.notify_all();
 }
 
 void Device::abort_queue(const Client& client) {

@@ -28,8 +28,8 @@ class Device {
     // Aborts what is left in the context, and forgets it. The lock is released while a job ends.
     void remove(std::unique_lock<std::mutex>& lock, const std::shared_ptr<Context>& context);
 
-    // There is a job for the thread.
-    void wake();
+    // Makes the thread, unless it is there. Whoever has added a job notifies Driver::called.
+    void start();
 
     size_t jobs() const;
 
@@ -53,6 +53,7 @@ class Device {
                         const Command& command);
     void load(Context& context, size_t unit);
     void wait_for_hang_detection(std::unique_lock<std::mutex>& lock, const Client& client);
+    // Whoever calls it notifies Driver::changed.
     void finish(const Client& client, const Job& job, const std::shared_ptr<Buffer>& first_of_chain,
                 const Verdict& verdict);
     void abort_queue(const Client& client);

@@ -123,7 +123,7 @@ bool Driver::set_faults(const char* list) {
     if (!shared.set_faults(list))
         return false;
     own_faults_ = {};
-    changed.notify_all();
+    called.notify_all(); // what hangs ends with the device
     return true;
 }
 

@@ -55,7 +55,12 @@ class Driver {
 
     // For everything below, and for all that files, contexts and devices hold.
     std::mutex mutex;
+    // Waited on in ioctls: a job has ended, a context is to. Whoever can releases the mutex before
+    // it notifies: else the other thread wakes only to wait for the mutex.
     std::condition_variable changed;
+    // Waited on by the threads of the devices: there is a job, or a reason to stop. A device may be
+    // gone at exit when a thread that has released the mutex notifies; this is not.
+    std::condition_variable called;
     virtual_npu_counters counters{};
 
   private:

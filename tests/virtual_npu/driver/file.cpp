@@ -95,8 +95,13 @@ int File::ioctl(unsigned number, void* argument) {
             return describe_buffer(as<amdxdna_drm_get_bo_info>(argument));
         case DRM_COMMAND_BASE + DRM_AMDXDNA_SYNC_BO:
             return sync_buffer(as<amdxdna_drm_sync_bo>(argument));
-        case DRM_COMMAND_BASE + DRM_AMDXDNA_EXEC_CMD:
-            return submit(lock, as<amdxdna_drm_exec_cmd>(argument));
+        case DRM_COMMAND_BASE + DRM_AMDXDNA_EXEC_CMD: {
+            const int result = submit(lock, as<amdxdna_drm_exec_cmd>(argument));
+            lock.unlock();
+            if (result == 0)
+                driver_.called.notify_all();
+            return result;
+        }
         case DRM_COMMAND_BASE + DRM_AMDXDNA_WAIT_CMD:
             return wait_for_command(lock, as<amdxdna_drm_wait_cmd>(argument));
         case DRM_COMMAND_BASE + DRM_AMDXDNA_GET_INFO:
@@ -311,12 +316,13 @@ int File::submit(Lock& lock, amdxdna_drm_exec_cmd& request) {
     ++context->blocked;
     driver_.changed.wait(lock, [&] { return context->jobs.size() < max_jobs || context->stop; });
     --context->blocked;
-    driver_.changed.notify_all();
+    if (context->destroyed) // Device::remove waits for this
+        driver_.changed.notify_all();
     if (context->stop)
         return is_gone() ? -ENODEV : -EINVAL;
     context->jobs.push_back(std::move(job));
     request.seq = context->timeline->submitted++;
-    device_.wake();
+    device_.start();
     return 0;
 }
 
