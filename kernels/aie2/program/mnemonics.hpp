@@ -72,7 +72,8 @@ inline Instruction lda_after(const std::string& to, const std::string& pointer, 
     return {"LDA_dms_lda_pstm_nrm_imm", {to, pointer, pointer, step}};
 }
 inline Instruction vlda(const std::string& to, const std::string& pointer, int offset) {
-    return {"VLDA_dmw_lda_w_ag_idx_imm", {to, pointer, offset}};
+    return {to.starts_with("am") ? "VLDA_dmw_lda_am_ag_idx_imm" : "VLDA_dmw_lda_w_ag_idx_imm",
+            {to, pointer, offset}};
 }
 inline Instruction vlda_after(const std::string& to, const std::string& pointer, int step) {
     return {to.starts_with("am") ? "VLDA_dmw_lda_am_ag_pstm_nrm_imm"
@@ -97,6 +98,14 @@ inline Instruction vldb_after(const std::string& to, const std::string& pointer,
 inline Instruction paddb(const std::string& pointer, int step) {
     return {"PADDB_ldb_ptr_inc_nrm_imm", {pointer, pointer, step}};
 }
+inline Instruction paddb_2d(const std::string& pointer, int modifier) {
+    return {"PADDB_2D", {pointer, dc(modifier), pointer, d(modifier)}};
+}
+// Of three dimensions: dj of d(modifier) is added as often as its dn says, then that of d(modifier
+// + 4) the same, then m.
+inline Instruction paddb_3d(const std::string& pointer, int modifier) {
+    return {"PADDB_3D", {pointer, dc(modifier), dc(modifier + 4), pointer, d(modifier) + "_3d"}};
+}
 
 // Slot st.
 inline Instruction st(const std::string& from, const std::string& pointer, int offset) {
@@ -115,7 +124,8 @@ inline Instruction vst_after(const std::string& from, const std::string& pointer
 }
 // The pointer goes on by the two dimensions of d(modifier).
 inline Instruction vst_2d_after(const std::string& from, const std::string& pointer, int modifier) {
-    return {"VST_2D_dmw_sts_am", {pointer, dc(modifier), from, pointer, d(modifier)}};
+    return {from.starts_with("am") ? "VST_2D_dmw_sts_am" : "VST_2D_dmw_sts_w",
+            {pointer, dc(modifier), from, pointer, d(modifier)}};
 }
 // 32 sums, shifted right by `shift` and rounded and saturated to int8.
 inline Instruction vst_srs_s8_after(const std::string& from, const std::string& pointer, int step,
@@ -143,6 +153,16 @@ inline Instruction vst_2d_srs_s16_after(const std::string& from, const std::stri
 inline Instruction vsrs_s8(const std::string& to, const std::string& from,
                            const std::string& shift) {
     return {"VSRS_S8_S32_mv_w_srs", {to, from, shift}};
+}
+
+// The same to int16 in a whole one.
+inline Instruction vsrs_s16(const std::string& to, const std::string& from,
+                            const std::string& shift) {
+    return {"VSRS_S16_S32_mv_x_srs", {to, from, shift}};
+}
+// 16 sums of f32, to bf16.
+inline Instruction vconv_bf16(const std::string& to, const std::string& from) {
+    return {"VCONV_BF16_FP32", {to, from}};
 }
 
 // Slot alu.
@@ -213,6 +233,20 @@ inline Instruction vmax_s16(const std::string& to, const std::string& less, cons
                             const std::string& b) {
     return {"VMAX_LT_S16", {to, less, a, b}};
 }
+inline Instruction vmax_bf16(const std::string& to, const std::string& less, const std::string& a,
+                             const std::string& b) {
+    return {"VMAX_LT_BF16", {to, less, a, b}};
+}
+inline Instruction vmin_bf16(const std::string& to, const std::string& not_less,
+                             const std::string& a, const std::string& b) {
+    return {"VMIN_GE_BF16", {to, not_less, a, b}};
+}
+inline Instruction vband(const std::string& to, const std::string& a, const std::string& b) {
+    return {"VBAND", {to, a, b}};
+}
+inline Instruction vmov(const std::string& to, const std::string& from) {
+    return {"VMOV_mv_x", {to, from}};
+}
 inline Instruction vshuffle(const std::string& to, const std::string& a, const std::string& b,
                             const std::string& mode) {
     return {"VSHUFFLE", {to, a, b, mode}};
@@ -241,6 +275,10 @@ inline Instruction vmac(const std::string& to, const std::string& acc, const std
 inline Instruction vmac_f(const std::string& to, const std::string& acc, const std::string& a,
                           const std::string& b, const std::string& configuration) {
     return {"VMAC_F_vmac_bm_core_dense", {to, acc, a, b, configuration}};
+}
+
+inline Instruction vclr(const std::string& to) {
+    return {"VCLR_vclr", {to}};
 }
 
 // Slot lng. Targets are given to Program::emit_to.
