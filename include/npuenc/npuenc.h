@@ -326,7 +326,8 @@ typedef struct npuenc_model_options {
     int32_t linear_device;      /* npuenc_device_type: projections and MLP */
     int32_t attention_device;   /* products and softmax of attention */
     int32_t conv_device;        /* the two convolutions */
-    int32_t elementwise_device; /* norms */
+    int32_t elementwise_device; /* norms; asked for the CPU, GELU too, which with AUTO an NPU does
+                                   itself in an MLP whose products are both BF16 there */
 } npuenc_model_options;
 
 typedef struct npuenc_model_info {

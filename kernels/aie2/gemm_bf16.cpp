@@ -91,11 +91,13 @@ class KernelBf16 : public Kernel {
         return all;
     }
     // OUT is a ring: results begin in the unit behind the last ones.
-    std::vector<Instruction> result_registers() const override {
-        return {movxm(dj(out_steps), vector_bytes),
-                movxm(dn(out_steps), out_bytes() / vector_bytes - 1), movxm(dc(out_steps), 0),
-                movxm(shift, 0)};
+    std::vector<Constant> result_registers() const override {
+        return {{dj(out_steps), vector_bytes},
+                {dn(out_steps), out_bytes() / vector_bytes - 1},
+                {dc(out_steps), 0},
+                {shift, 0}};
     }
+    bool has_gelu() const override { return true; }
 
     void multiply(Timeline& timeline, int block, int start) const override {
         const int block_in_pair = block % blocks_in_row_pair;

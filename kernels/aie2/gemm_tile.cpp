@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/aie2/gemm_tile.hpp"
 
+#include <cstdlib>
 #include <stdexcept>
 #include <utility>
 
+#include "kernels/aie2/gelu_results.hpp"
 #include "kernels/aie2/program/mnemonics.hpp"
+#include "kernels/aie2/program/scheduler.hpp"
 
 namespace npuenc::aie2::gemm {
 namespace {
 
 // Registers of the tile loop itself.
-constexpr const char* minus_one = "r0"; // what an acquire adds to a lock
-constexpr const char* one = "r1";       // what a release adds; and the header's bit 0
-constexpr const char* two = "r2";       // the header's bit 1
+constexpr const char* two = "r2"; // the header's bit 1
 constexpr const char* header = "r3";
 constexpr const char* last_tile = "r6"; // not zero in the last tile
 constexpr const char* shift_count = "r7";
 constexpr const char* a_address = "r8"; // of the next tile's buffers
 constexpr const char* b_address = "r9";
 constexpr const char* a_other = "r10"; // of those of the tile after it
-constexpr const char* b_other = "r11";
 constexpr const char* spare = "r12";
 constexpr const char* minus_two = "r13";
 constexpr const char* four = "r14";       // the header's bit 2
 constexpr const char* other_form = "r15"; // not zero: results have the second form
+constexpr const char* eight = "r20";      // the header's bit 3
+constexpr const char* makes_gelu = "r21"; // not zero: sums become GELU
 constexpr const char* header_pointer = "p5";
 
 constexpr int round_to_even = 12;
@@ -89,6 +91,8 @@ Timeline tile(const Kernel& kernel, Pass pass, size_t form = 0) {
     }
     if (has_two_forms(kernel))
         timeline.at(have_header + 3, and_(other_form, header, four));
+    if (kernel.has_gelu())
+        timeline.at(have_header + 4, and_(makes_gelu, header, eight));
 
     for (int block = 0; block < blocks; ++block) {
         const int start = block * block_cycles;
@@ -120,30 +124,48 @@ void emit_loop(const Timeline& timeline, Program& program, Program::Label start,
     timeline.emit(program, steady + row_pair_cycles - 1, steady + row_pair_cycles);
 }
 
+// A constant, if it is short in a slot that leaves room for more. Shifts have no such move.
+void set(Block& block, const std::string& to, int value) {
+    constexpr int most = 1023;
+    if (std::abs(value) <= most && !to.starts_with("s"))
+        block.add({mova(to, value), movxm(to, value)});
+    else
+        block.add(movxm(to, value));
+}
+
 void emit_setup(const Kernel& kernel, Program& program) {
-    program.emit({movxm(a_address, a_buffers[0])});
-    program.emit({movxm(b_address, b_buffers[0])});
-    program.emit({movxm(a_other, a_buffers[1])});
-    program.emit({movxm(b_other, b_buffers[1])});
-    program.emit({movxm(sums_load_pointer, sums_buffer)});
-    program.emit({movxm(sums_store_pointer, sums_buffer)});
-    program.emit({movxm(out_pointer, out_buffer)});
-    program.emit({movxm(b_back, vector_bytes - 4096)});
-    program.emit({movxm(sums_back, vector_bytes - sums_bytes)});
-    program.emit({movxm(out_back, vector_bytes - kernel.out_bytes())});
-    program.emit({movxm(configuration, kernel.mac_configuration())});
-    program.emit({mova(minus_one, -1), mov("crRnd", round_to_even)});
-    program.emit({mova(one, 1), mov("crSat", kernel.saturation())});
-    program.emit({mova(two, 2)});
+    Block block;
+    set(block, a_address, a_buffers[0]);
+    set(block, b_address, b_buffers[0]);
+    set(block, a_other, a_buffers[1]);
+    set(block, b_other, b_buffers[1]);
+    set(block, sums_load_pointer, sums_buffer);
+    set(block, sums_store_pointer, sums_buffer);
+    set(block, out_pointer, out_buffer);
+    set(block, b_back, vector_bytes - 4096);
+    set(block, sums_back, vector_bytes - sums_bytes);
+    set(block, out_back, vector_bytes - kernel.out_bytes());
+    set(block, configuration, kernel.mac_configuration());
+    block.add(mov("crRnd", round_to_even));
+    block.add(mov("crSat", kernel.saturation()));
+    set(block, minus_one, -1);
+    set(block, one, 1);
+    set(block, two, 2);
     if (has_two_forms(kernel)) {
-        program.emit({mova(minus_two, -2)});
-        program.emit({mova(four, 4)});
+        set(block, minus_two, -2);
+        set(block, four, 4);
     }
-    for (const Instruction& instruction : kernel.result_registers())
-        program.emit({instruction});
+    for (const Constant& constant : kernel.result_registers())
+        set(block, constant.to, constant.value);
+    if (kernel.has_gelu()) {
+        set(block, eight, 8);
+        for (const Constant& constant : gelu_registers())
+            set(block, constant.to, constant.value);
+    }
     // A MAC may not use all of x, but what is read has to hold something.
     for (int i = 0; i < n_x; ++i)
-        program.emit({vbcst_32(x(i), two)});
+        block.add(vbcst_32(x(i), two));
+    block.emit(program);
 }
 
 // The last tile along K, from its block 0 on, with results in one of the kernel's forms.
@@ -177,11 +199,12 @@ void emit_finish(const Kernel& kernel, size_t form, Program& program, Program::L
 //                   row pair 7; release; acquire, header; block 0    |
 //                   not last? -------------+     |                   |
 //                                          v <---+                   |
-//      finish:      the second form of results? ---+
+//      finish:      GELU, or the second form of results? ---+
 //                   acquire OUT; [row pairs 0..6]; row pair 7; release
-//      other finish: the same <--------------------+
+//      other finish: the same <-----------------------------+
+//      GELU:        of the sums as they were before block 0 <
 //
-// Each finish goes on at the top.
+// Each of them goes on at the top.
 Program make_program(const Kernel& kernel) {
     Program program;
     const auto top = program.new_label();
@@ -221,12 +244,20 @@ Program make_program(const Kernel& kernel) {
         emit_finish(kernel, 0, program, top);
         return program;
     }
-    const auto other_finish = program.new_label();
+    const auto other_finish = program.new_label(), gelu = program.new_label();
+    if (kernel.has_gelu()) {
+        program.emit_to(gelu, {jnz(makes_gelu)});
+        program.nops(delay_slots);
+    }
     program.emit_to(other_finish, {jnz(other_form)});
     program.nops(delay_slots);
     emit_finish(kernel, 0, program, top);
     program.place(other_finish);
     emit_finish(kernel, 1, program, top);
+    if (kernel.has_gelu()) {
+        program.place(gelu);
+        emit_gelu(program, top);
+    }
     return program;
 }
 

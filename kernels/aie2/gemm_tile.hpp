@@ -52,6 +52,9 @@ constexpr int n_x = 12; // vector registers
 constexpr int keep_low_bits = 0, saturate = 1;
 
 // Registers that the tile loop sets up and the kernels use.
+constexpr const char* minus_one = "r0"; // what an acquire adds to a lock
+constexpr const char* one = "r1";       // what a release adds; and the header's bit 0
+constexpr const char* b_other = "r11";  // of the tile after the next one, or of that at work
 constexpr const char* a_pointer = "p0";
 constexpr const char* b_pointer = "p1";
 constexpr const char* sums_load_pointer = "p2";
@@ -68,6 +71,12 @@ constexpr const char* shift = "s0";               // of int8 and int16 results
 // Steps of pointers in a tile.
 constexpr int vector_bytes = 32;
 constexpr int a_row_pair_bytes = 512;
+
+// What a register holds in all of the program.
+struct Constant {
+    std::string to;
+    int value;
+};
 
 // A form in which results are sent.
 struct ResultForm {
@@ -90,7 +99,9 @@ class Kernel {
     // Of results: one, or two of which the header of the last tile says by its bit 2 which.
     virtual std::span<const ResultForm> forms() const = 0;
     // Registers for the stores of results that only this kernel uses.
-    virtual std::vector<Instruction> result_registers() const { return {}; }
+    virtual std::vector<Constant> result_registers() const { return {}; }
+    // Whether the header of the last tile may ask for GELU by its bit 3, see gelu_results.hpp.
+    virtual bool has_gelu() const { return false; }
 
     // A block's MACs, and the loads of A and B for them.
     virtual void multiply(Timeline& timeline, int block, int start) const = 0;

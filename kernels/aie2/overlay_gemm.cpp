@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "kernels/aie2/gelu_results.hpp"
 #include "kernels/aie2/gemm_bf16.hpp"
 #include "kernels/aie2/gemm_s8.hpp"
 #include "kernels/aie2/overlay.hpp"
@@ -47,6 +48,8 @@ void lay_out_core(Tile& core, const GemmKernel& kernel) {
     const Buffer& a0 = core.buffer("A0", 0xA000, a_bytes);
     const Buffer& a1 = core.buffer("A1", 0xB000, a_bytes);
     core.buffer("sums", 0xC000, sums_bytes);
+    if (kernel.works_in.bytes > 0)
+        core.buffer("hidden", kernel.works_in.address, kernel.works_in.bytes);
 
     const Lock& a_empty = core.lock("A empty", 0, 2);
     const Lock& a_full = core.lock("A full", 1, 0);
@@ -209,9 +212,13 @@ Overlay overlay_gemm_s8_s16() {
 }
 
 Overlay overlay_gemm_bf16() {
-    return make_gemm(
-        {"gemm_bf16", gemm_bf16(), sums_bytes, {{"f32 result", 2}, {"int16 result", 1}}},
-        "bfloat16", "float32 or int16", 32);
+    return make_gemm({"gemm_bf16",
+                      gemm_bf16(),
+                      sums_bytes,
+                      {{"f32 result", 2}, {"int16 result", 1}, {"GELU", 1}},
+                      {gemm::hidden_address - gemm::beside_hidden,
+                       gemm::hidden_bytes + 2 * gemm::beside_hidden}},
+                     "bfloat16", "float32, int16 or bfloat16", 32);
 }
 
 } // namespace npuenc::aie2

@@ -19,6 +19,9 @@ struct GemmKernel {
     uint32_t out_bytes; // OUT
     // The largest first: it takes all of OUT, whose units come one after the other.
     std::vector<GemmResult> results;
+    struct {
+        uint32_t address = 0, bytes = 0;
+    } works_in = {}; // more of a core's memory, if it has any
 
     int out_units() const { return results.front().units; }
     uint32_t unit_bytes() const { return out_bytes / static_cast<uint32_t>(out_units()); }

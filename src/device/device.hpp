@@ -17,6 +17,7 @@
 
 #include "device/parallel.hpp"
 #include "device/stats.hpp"
+#include "error.hpp"
 
 namespace npuenc {
 
@@ -92,8 +93,14 @@ class Weight {
 };
 
 // How the sums of a product in bf16 come back to who finishes them: in 16 bits they may be off by
-// what npu/fixed_point.hpp says. Only an NPU looks at it, and only in bf16.
-enum class Sums { in_32_bits, in_16_bits };
+// what npu/fixed_point.hpp says. Or they do not: those of an MLP's first product stay on the
+// device, where they become the operand of the second. Only an NPU looks at it, and only in bf16.
+enum class Sums {
+    in_32_bits,
+    in_16_bits,
+    stay,      // for Device::mlp, as the first weight
+    of_stayed, // the second; in 32 bits
+};
 
 // Where the rows of a matrix come from while it is packed: writes rows [first, first + count) as
 // f32, n_in elements each. May be called from several threads at once, and may throw.
@@ -133,6 +140,17 @@ class Device {
                         Stats& stats) = 0;
     virtual void linear(const Weight& weight, const Linear& shape, const void* x, void* y,
                         Stats& stats) = 0;
+    // y = GELU(norm(x) U^T + its bias) D^T + its bias, then + addend, where U and D are in bf16 and
+    // packed with Sums::stay and Sums::of_stayed: those are for this alone. The shape leads from x
+    // to y, without a GELU of its own; rows of y may be those of x, where both are f32. Only a
+    // device that has it for these sizes does it.
+    virtual bool has_mlp(size_t /*n_in*/, size_t /*n_hidden*/, size_t /*n_out*/) const {
+        return false;
+    }
+    virtual void mlp(const Weight& /*up*/, const Weight& /*down*/, const Linear& /*shape*/,
+                     const void* /*x*/, void* /*y*/, Stats& /*stats*/) {
+        fail(NPUENC_E_INTERNAL, "%s: an MLP in one", name().c_str());
+    }
     virtual void attention(const Attention& shape, const void* q, const void* k, const void* v,
                            void* out, Stats& stats) = 0;
     // Rows of n values without gaps; y may be x.

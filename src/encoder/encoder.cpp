@@ -276,6 +276,15 @@ void Encoder::run_mlp(uint32_t index, uint32_t n_ctx, Workspace& work, Run& run)
     run.operate({"mlp", static_cast<int32_t>(index), plan_.linear->type(), up.precision(),
                  product(n_ctx, up) + product(n_ctx, down)},
                 [&] {
+                    if (plan_.runs_mlp_in_one(index)) {
+                        float* x = work.x.as<float>();
+                        Linear shape = into_branch(n_ctx, up, layer.mlp_norm, NPUENC_F32);
+                        shape.ldy = down.n_out();
+                        shape.addend = x;
+                        shape.ld_addend = down.n_out();
+                        plan_.linear->mlp(up, down, shape, x, x, run.stats_in_work());
+                        return;
+                    }
                     const uint32_t most = mlp_rows(n_ctx);
                     for (uint32_t row = 0; row < n_ctx; row += most) {
                         const size_t rows = std::min(most, n_ctx - row);

@@ -30,6 +30,7 @@ class WeightLoader {
         const uint32_t n_mlp = file_.hyper_parameters().n_mlp();
         const npuenc_precision projection = plan_.projection_precision(layer);
         const npuenc_precision mlp = plan_.mlp_precision(layer);
+        const bool mlp_in_one = plan_.runs_mlp_in_one(layer);
         Layer result;
         result.attention_norm =
             load_norm(Role::attention_norm_weight, Role::attention_norm_bias, layer);
@@ -37,10 +38,11 @@ class WeightLoader {
         result.attention_out = load_linear(Role::output_weight, Role::output_bias, layer, n_state,
                                            n_state, projection);
         result.mlp_norm = load_norm(Role::mlp_norm_weight, Role::mlp_norm_bias, layer);
-        result.mlp_up =
-            load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state, mlp);
+        result.mlp_up = load_linear(Role::mlp_up_weight, Role::mlp_up_bias, layer, n_mlp, n_state,
+                                    mlp, mlp_in_one ? Sums::stay : Sums::in_16_bits);
         result.mlp_down = load_linear(Role::mlp_down_weight, Role::mlp_down_bias, layer, n_state,
-                                      n_mlp, plan_.mlp_down_precision(layer));
+                                      n_mlp, plan_.mlp_down_precision(layer),
+                                      mlp_in_one ? Sums::of_stayed : Sums::in_16_bits);
         return result;
     }
 
@@ -61,10 +63,10 @@ class WeightLoader {
     }
 
     std::unique_ptr<Weight> pack(Device& device, npuenc_precision precision, size_t n_out,
-                                 size_t n_in, const RowReader& rows,
-                                 const std::vector<float>& bias) {
+                                 size_t n_in, const RowReader& rows, const std::vector<float>& bias,
+                                 Sums sums = Sums::in_16_bits) {
         std::unique_ptr<Weight> weight =
-            device.pack(n_out, n_in, precision, rows, bias.data(), Sums::in_16_bits);
+            device.pack(n_out, n_in, precision, rows, bias.data(), sums);
         weights_.bytes += weight->bytes();
         weights_.n_parameters += n_out * n_in;
         return weight;
@@ -80,12 +82,14 @@ class WeightLoader {
     }
 
     std::unique_ptr<Weight> load_linear(Role weight, Role bias, uint32_t layer, size_t n_out,
-                                        size_t n_in, npuenc_precision precision) {
+                                        size_t n_in, npuenc_precision precision,
+                                        Sums sums = Sums::in_16_bits) {
         const auto rows = [=, this](size_t first, size_t count, float* out) {
             file_.read_rows({weight, layer}, static_cast<uint32_t>(first),
                             static_cast<uint32_t>(count), out);
         };
-        return pack(*plan_.linear, precision, n_out, n_in, rows, load_bias({bias, layer}, n_out));
+        return pack(*plan_.linear, precision, n_out, n_in, rows, load_bias({bias, layer}, n_out),
+                    sums);
     }
 
     std::unique_ptr<Weight> load_qkv(uint32_t layer) {

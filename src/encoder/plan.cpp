@@ -31,7 +31,8 @@ Device& place(const char* family, npuenc_device_type asked, Device& device, Devi
 // layer's submissions more, and most of the host's work: unpacking scores, the softmax and packing
 // probabilities. In int8 that alone takes as long as the CPU's fused attention, whose scores never
 // leave the cache, and in bf16 four fifths of it, before the array has done anything (on two cores;
-// `npuenc bench npu` measures both). An NPU has no other operators.
+// `npuenc bench npu` measures both). An NPU has no other operators, but GELU between two products
+// in bf16.
 void place_families(const PlanOptions& options, Device& device, Plan& plan) {
     plan.linear = &place("linear", options.linear, device, device);
     plan.attention = &place("attention", options.attention, device, device.host());
@@ -126,6 +127,8 @@ Plan make_plan(const PlanOptions& options, const HyperParameters& dims, Device& 
     plan.n_wide_layers = plan.precision == NPUENC_PRECISION_INT8 && is_npu(*plan.linear) ? 2 : 1;
     plan.first_attention_precision = wider(plan.precision, *plan.attention, NPUENC_PRECISION_BF16);
     plan.first_mlp_down_precision = first_mlp_down_precision(plan, dims);
+    plan.has_bf16_mlp = options.elementwise == NPUENC_DEVICE_AUTO &&
+                        plan.linear->has_mlp(dims.n_state, dims.n_mlp(), dims.n_state);
     return plan;
 }
 

@@ -28,6 +28,7 @@ struct Plan {
     uint32_t n_wide_layers;
     npuenc_precision first_attention_precision; // of the first layer's queries times keys
     npuenc_precision first_mlp_down_precision;  // of the second product of the first layer's MLP
+    bool has_bf16_mlp; // whether the device has MLPs in bf16 in one, and nobody asks for GELU apart
     Device* linear;
     Device* attention;
     Device* conv;
@@ -49,6 +50,11 @@ struct Plan {
     }
     npuenc_precision mlp_down_precision(uint32_t layer) const {
         return layer == 0 ? first_mlp_down_precision : mlp_precision(layer);
+    }
+    // Device::mlp, not two linear layers.
+    bool runs_mlp_in_one(uint32_t layer) const {
+        return has_bf16_mlp && mlp_precision(layer) == NPUENC_PRECISION_BF16 &&
+               mlp_down_precision(layer) == NPUENC_PRECISION_BF16;
     }
 };
 

@@ -7,6 +7,7 @@
 
 #include "aligned_buffer.hpp"
 #include "error.hpp"
+#include "kernels/aie2/gelu_tile.hpp"
 #include "npu/streaming.hpp"
 
 namespace npuenc {
@@ -170,6 +171,8 @@ void pack_band(const GemmTiling& tiling, size_t band, const T* a, size_t lda, ch
                                pack_a_squares(tile, ld, reinterpret_cast<T*>(out));
                            });
     }
+    if (is_next_a(tiling.overlay()))
+        stream_zeros(out, part);
 }
 
 template <class T>
@@ -183,8 +186,8 @@ void pack_strip(const GemmTiling& tiling, size_t strip, const T* b, size_t ldb, 
     char* message = packed + tiling.b_offset(strip % array_cores, strip / array_cores);
     for (size_t k = 0; k < tiling.k(); k += depth, message += overlay.b_message) {
         const size_t rows = remaining(tiling.k(), k, depth);
-        const uint32_t place =
-            (k == 0 ? first_k_tile : 0) | (k + rows == tiling.k() ? last_k_tile : 0);
+        const bool is_last = k + rows == tiling.k() && !is_next_a(overlay);
+        const uint32_t place = (k == 0 ? first_k_tile : 0) | (is_last ? last_k_tile : 0);
         const uint32_t header[8] = {place | form, right_shift};
         std::memcpy(message, header, sizeof header);
         auto* out = reinterpret_cast<T*>(message + overlay.b_header);
@@ -252,6 +255,13 @@ void pack_b_strip(const GemmTiling& tiling, size_t strip, const void* columns, s
                    out);
 }
 
+void pack_gelu_tile(const GemmTiling& tiling, size_t strip, const float* bias, void* packed) {
+    const size_t last = (tiling.k_tiles() - 1) * tiling.overlay().b_message;
+    gelu_tile::write(bias, remaining(tiling.n(), strip * core_tile, core_tile),
+                     static_cast<char*>(packed) +
+                         tiling.b_offset(strip % array_cores, strip / array_cores) + last);
+}
+
 void pack_b(const GemmTiling& tiling, const void* b, size_t ldb, BLayout layout,
             unsigned right_shift, void* packed, Parallel& threads) {
     check_leading_dimension(tiling, "B", ldb, layout == BLayout::k_by_n ? tiling.n() : tiling.k());
@@ -287,6 +297,8 @@ void unpack_c_band(const npuenc_unpack& kernels, const GemmOverlay& overlay, con
         return unpack_band(kernels.s8, packed, band_of_group, ld);
     case GemmResult::f32:
         return unpack_band(kernels.f32, packed, band_of_group, ld);
+    case GemmResult::gelu:
+        fail(NPUENC_E_INTERNAL, "%s: results that stay on the device", overlay.name);
     }
 }
 

@@ -5,7 +5,8 @@
 // micro-tiles of 4 x 8). A tile of B: a header, then columns in sixteens, K in eights, micro-tiles
 // of 8 x 8 (int8) or 8 x 4 (bf16), each by rows of K. A tile of C: rows in eights, columns in
 // sixteens, micro-tile columns of 8 (int8 operands) or 4 (bf16), then 8 rows. Edges are filled with
-// zeros.
+// zeros. Where results are A of the next product, a strip has one more tile: zeros in A, and in B
+// what gelu_tile.hpp says.
 //
 // bf16 values are uint16_t. Results of int16 are unpacked to int32. Results do not depend on the
 // number of threads.
@@ -57,6 +58,10 @@ inline size_t b_strips(const GemmTiling& tiling) {
 // Of a strip, or zeros where the matrix has ended; `columns` is where its first column begins.
 void pack_b_strip(const GemmTiling& tiling, size_t strip, const void* columns, size_t ldb,
                   BLayout layout, unsigned right_shift, void* packed);
+
+// That strip's last one of gemm_bf16_gelu, which the others leave out; `bias` is where that of the
+// strip's first column is, or null.
+void pack_gelu_tile(const GemmTiling& tiling, size_t strip, const float* bias, void* packed);
 
 struct CBand {
     size_t band, n_group;

@@ -48,7 +48,35 @@ struct Operand {
     uint32_t channel; // memory to stream
     uint64_t offset;  // of the column's part
     size_t strip, groups;
+    // A strip is in pieces where those of another row of cores lie between two.
+    ShimDescriptor::Dimension inner = {}, middle = {};
+    uint32_t piece_step = 1; // in words
+    size_t strip_step = strip;
 };
+
+// Sizes of dimensions of whose product a contiguous piece is, which is too long for one.
+constexpr uint32_t inner_words = 512;
+constexpr ShimDescriptor::Dimension contiguous(size_t bytes) {
+    return {.size = static_cast<uint32_t>(bytes / word / inner_words), .step = inner_words};
+}
+
+// A as the results of the product before have left it: of a core row those of a group of columns
+// are in one piece, one core's after another's.
+Operand a_of_results(const GemmTiling& before, uint32_t core_row) {
+    const size_t piece = before.c_block();
+    const auto step = [&](size_t m_group, size_t n_group) {
+        return before.c_offset(0, before.output_index(m_group, n_group), 0, 0, 0);
+    };
+    return {.argument = gemm_a_argument,
+            .channel = 0,
+            .offset = before.c_offset(core_row, 0, 0, 0, 0),
+            .strip = before.n_groups() * piece,
+            .groups = before.m_groups(),
+            .inner = {.size = inner_words},
+            .middle = contiguous(piece),
+            .piece_step = static_cast<uint32_t>(step(0, 1) / word),
+            .strip_step = step(1, 0)};
+}
 
 void push(InstructionStream& stream, uint32_t column, DmaDirection direction, uint32_t channel,
           uint32_t descriptor, size_t repeats, Token token) {
@@ -56,23 +84,37 @@ void push(InstructionStream& stream, uint32_t column, DmaDirection direction, ui
                  queue_word(descriptor, static_cast<uint32_t>(repeats), token));
 }
 
-void add_column(InstructionStream& stream, const GemmTiling& tiling, uint32_t column) {
-    const Operand a{gemm_a_argument, 0, tiling.a_offset(column, 0), tiling.a_strip(),
-                    tiling.m_groups()};
+// Where the tiles of C from one half of a column go: each, or each band of it, beside those of the
+// other columns.
+ShimDescriptor descriptor_of_c(const GemmTiling& tiling) {
+    const auto band = static_cast<uint32_t>(tiling.c_band() / word);
+    const auto of_all_columns = static_cast<uint32_t>(array_cores) * band;
+    ShimDescriptor descriptor{.length = tiling.c_half() / array_cores / word};
+    if (band <= ShimDescriptor::max_size) {
+        descriptor.inner.size = band;
+        descriptor.middle.step = of_all_columns;
+    } else {
+        descriptor.inner.size = inner_words;
+        descriptor.middle = contiguous(tiling.c_band());
+        descriptor.outer_step = of_all_columns;
+    }
+    return descriptor;
+}
+
+void add_column(InstructionStream& stream, const GemmTiling& tiling, const GemmTiling* before,
+                uint32_t column) {
+    const Operand a = before ? a_of_results(*before, column)
+                             : Operand{gemm_a_argument, 0, tiling.a_offset(column, 0),
+                                       tiling.a_strip(), tiling.m_groups()};
     const Operand b{gemm_b_argument, 1, tiling.b_offset(column, 0), tiling.b_strip(),
                     tiling.n_groups()};
     const Operand& replayed = tiling.replays_a() ? a : b;
     const Operand& whole = tiling.replays_a() ? b : a;
 
     ColumnDescriptors descriptors;
-    // A band, and room for those of the other columns.
-    const auto band = static_cast<uint32_t>(tiling.c_band() / word);
-    const auto of_all_columns = static_cast<uint32_t>(array_cores) * band;
     for (size_t half = 0; half < 2; ++half)
-        descriptors.add({.length = tiling.c_half() / array_cores / word,
-                         .inner = {.size = band},
-                         .middle = {.step = of_all_columns}},
-                        gemm_c_argument, tiling.c_offset(2 * half, 0, 0, 0, column));
+        descriptors.add(descriptor_of_c(tiling), gemm_c_argument,
+                        tiling.c_offset(2 * half, 0, 0, 0, column));
 
     const uint32_t of_whole = descriptors.next();
     descriptors.add({.length = whole.groups * whole.strip / word}, whole.argument, whole.offset);
@@ -80,10 +122,13 @@ void add_column(InstructionStream& stream, const GemmTiling& tiling, uint32_t co
     // Every descriptor of the chain reads the same strip, and the next one the next time round.
     const uint32_t of_replayed = descriptors.next();
     for (size_t i = 0; i < tiling.chain(); ++i) {
-        ShimDescriptor descriptor{.length = replayed.strip / word};
+        ShimDescriptor descriptor{.length = replayed.strip / word,
+                                  .inner = replayed.inner,
+                                  .middle = replayed.middle,
+                                  .outer_step = replayed.piece_step};
         if (replayed.groups > 1) {
             descriptor.iterations = static_cast<uint32_t>(replayed.groups);
-            descriptor.iteration_step = static_cast<uint32_t>(replayed.strip / word);
+            descriptor.iteration_step = static_cast<uint32_t>(replayed.strip_step / word);
         }
         if (i + 1 < tiling.chain())
             descriptor.next = descriptors.next() + 1;
@@ -126,10 +171,15 @@ void add_problems(InstructionStream& stream, const OneToOneOverlay& overlay, siz
 
 } // namespace
 
-InstructionStream gemm_stream(const GemmTiling& tiling) {
+InstructionStream gemm_stream(const GemmTiling& tiling, const GemmTiling* before) {
+    if (before &&
+        (!is_next_a(before->overlay()) || !tiling.replays_a() ||
+         tiling.m_groups() != before->m_groups() || tiling.a_bytes() != before->c_bytes()))
+        fail(NPUENC_E_INVALID, "%s: A is not what the product before leaves",
+             tiling.overlay().name);
     InstructionStream stream;
     for (uint32_t column = 0; column < array_cores; ++column)
-        add_column(stream, tiling, column);
+        add_column(stream, tiling, before, column);
     for (uint32_t channel = 0; channel < 2; ++channel)
         stream.sync(DmaDirection::s2mm, channel, 0, array_cores);
     return stream;

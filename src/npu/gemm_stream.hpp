@@ -14,7 +14,9 @@ namespace npuenc {
 // Buffer arguments of a product.
 constexpr uint32_t gemm_a_argument = 0, gemm_b_argument = 1, gemm_c_argument = 2;
 
-InstructionStream gemm_stream(const GemmTiling& tiling);
+// With `before`, A is the results of that product as it leaves them; K then is all of their groups
+// of columns, to the end of the last. Throws Error E_INVALID where A cannot be that.
+InstructionStream gemm_stream(const GemmTiling& tiling, const GemmTiling* before = nullptr);
 
 // An overlay whose one core takes problems from a channel and gives results to another.
 struct OneToOneOverlay {

@@ -38,6 +38,7 @@ enum class GemmResult {
          // of bf16: the low bits of the sum in f32, see fixed_point.hpp
     s8,  // sum / 2^s
     f32,
+    gelu, // of bf16: GELU (sum + bias) in bf16, as gelu_tile.hpp says
 };
 
 // What is built into an overlay's programs, and one of the results that they can send.
@@ -63,7 +64,11 @@ inline constexpr GemmOverlay gemm_bf16_f32{"gemm_bf16", NPUENC_BF16, GemmResult:
                                            4128,        8192};
 inline constexpr GemmOverlay gemm_bf16_s16{"gemm_bf16", NPUENC_BF16, GemmResult::s16, 32, 4096, 32,
                                            4128,        8192};
+// Its results are A of another product, tile by tile.
+inline constexpr GemmOverlay gemm_bf16_gelu{
+    "gemm_bf16", NPUENC_BF16, GemmResult::gelu, 32, 4096, 32, 4128, 8192};
 
+// Those whose results go to the host.
 inline constexpr const GemmOverlay* gemm_overlays[] = {&gemm_s8_s32, &gemm_s8_s16, &gemm_s8_s8,
                                                        &gemm_bf16_f32, &gemm_bf16_s16};
 
@@ -76,6 +81,7 @@ constexpr bool shifts(const GemmOverlay& overlay) {
 constexpr size_t sent_bytes(GemmResult result) {
     switch (result) {
     case GemmResult::s16:
+    case GemmResult::gelu:
         return sizeof(int16_t);
     case GemmResult::s8:
         return sizeof(int8_t);
@@ -90,6 +96,10 @@ constexpr size_t c_chunks(const GemmOverlay& overlay) {
 }
 constexpr size_t chunk_bands(const GemmOverlay& overlay) {
     return core_tile / band_rows / c_chunks(overlay);
+}
+// Where a chunk is a tile of C, two tiles of A: those do not lie in bands.
+constexpr bool is_next_a(const GemmOverlay& overlay) {
+    return overlay.result == GemmResult::gelu;
 }
 
 // What one product costs the host and the controller.
@@ -111,8 +121,11 @@ class GemmTiling {
     // C [m][n] = A [m][k] B [k][n]. Throws Error E_INVALID where one of them is 0 and
     // E_UNSUPPORTED where the product has to be cut before it comes here: m or n above 16384 or
     // both above 2304, k above 65024 (int8) or 32512 (bf16); and for an overlay whose messages are
-    // not those of gemm_overlays.
-    GemmTiling(const GemmOverlay& overlay, size_t m, size_t n, size_t k);
+    // not those of gemm_overlays. What says which strips are replayed may have less: of `a` n, of
+    // `b` m is at most 2304.
+    enum class Replayed { fewer, a, b };
+    GemmTiling(const GemmOverlay& overlay, size_t m, size_t n, size_t k,
+               Replayed replayed = Replayed::fewer);
 
     const GemmOverlay& overlay() const { return overlay_; }
     size_t m() const { return m_; }
@@ -126,7 +139,9 @@ class GemmTiling {
 
     // Strips of A are replayed for each group of columns and B is streamed as a whole for each
     // group of rows; or the other way round.
-    bool replays_a() const { return n_groups_ <= m_groups_; }
+    bool replays_a() const {
+        return replayed_ == Replayed::fewer ? n_groups_ <= m_groups_ : replayed_ == Replayed::a;
+    }
 
     // The place of a group of C in the order of computation.
     size_t output_index(size_t m_group, size_t n_group) const {
@@ -153,7 +168,10 @@ class GemmTiling {
     // Of the chunks of all columns, a block, and of its bands, one for each column.
     size_t c_blocks() const { return output_groups() * array_cores * c_chunks(overlay_); }
     size_t c_block() const { return array_cores * overlay_.c_chunk; }
-    size_t c_band() const { return overlay_.c_chunk / chunk_bands(overlay_); }
+    // A tile that is not in bands is one.
+    size_t c_band() const {
+        return is_next_a(overlay_) ? overlay_.c_chunk : overlay_.c_chunk / chunk_bands(overlay_);
+    }
     size_t c_offset(size_t core_row, size_t output_index, size_t chunk, size_t band,
                     size_t core_column) const {
         const size_t half = core_row / 2, core = core_row % 2;
@@ -178,7 +196,7 @@ class GemmTiling {
 
     // Of the instruction stream: in each column one block of descriptors, an address for each
     // descriptor, two token receivers and four pushes; at the end one wait for each output channel.
-    size_t chain() const { return std::min(m_groups_, n_groups_); }
+    size_t chain() const { return replays_a() ? n_groups_ : m_groups_; }
     size_t descriptors() const { return 2 + 1 + chain(); } // of one column: C, one whole, the chain
     size_t pushes() const { return array_cores * 4; }
     size_t operations() const { return array_cores * (1 + descriptors() + 2 + 4) + 2; }
@@ -187,6 +205,7 @@ class GemmTiling {
 
   private:
     GemmOverlay overlay_;
+    Replayed replayed_;
     size_t m_, n_, k_;
     size_t m_groups_, n_groups_, k_tiles_;
 };

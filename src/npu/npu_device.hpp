@@ -12,6 +12,8 @@
 
 namespace npuenc {
 
+class NpuWeight;
+
 // What runs where, beyond what the operators' definitions say:
 // - f32 is E_UNSUPPORTED: the array has none. Nothing else moves to the CPU unasked.
 // - matmul multiplies on the array, which also makes int8 results where the scale is a power of
@@ -22,6 +24,9 @@ namespace npuenc {
 //   magnitude. Sums come back in 32 bits, or in 16: of bf16 where the weight was packed for that
 //   (fixed_point.hpp), of int8 where int8_comes_in_16_bits (weight.hpp) says so. Layer norms, these
 //   conversions, and what becomes of the sums are the CPU's kernels'.
+// - mlp makes GELU on the array, too, and leaves the hidden values there, in bf16 between two
+//   products in bf16 with f32 sums; gelu_tile.hpp says how near it is, mlp_bounds.hpp what must be
+//   within bounds.
 // - attention of s8 operands with 64 positions, heads of 64, no mask and scales in the range of
 //   attention_kernel_parameters is one fused kernel of the array, whose softmax is approximated by
 //   tangents: its correlation with the exact one is at least 0.99. All else is two products with
@@ -30,10 +35,11 @@ namespace npuenc {
 //   INT8. Results are products in bf16.
 //
 // A call is one submission and two synchronisations, attention by products two and four, unless it
-// needs more than `most_bytes` of the device's memory at once: then parts follow each other. In
-// statistics all that the host does on the way into the device's buffers counts as packing, layer
-// norms and quantisation included, and all on the way out as unpacking, what becomes of the sums
-// included; the softmax, on the way out and in again, counts as packing.
+// needs more than `most_bytes` of the device's memory at once, or mlp has more than 2304 rows: then
+// parts follow each other. In statistics all that the host does on the way into the device's
+// buffers counts as packing, layer norms and quantisation included, and all on the way out as
+// unpacking, what becomes of the sums included; the softmax, on the way out and in again, counts as
+// packing.
 class NpuDevice final : public Device {
   public:
     // `host` is the CPU device on whose threads the host's work runs.
@@ -55,6 +61,9 @@ class NpuDevice final : public Device {
     void matmul(const Matmul& shape, const void* a, const void* b, void* c, Stats& stats) override;
     void linear(const Weight& weight, const Linear& shape, const void* x, void* y,
                 Stats& stats) override;
+    bool has_mlp(size_t n_in, size_t n_hidden, size_t n_out) const override;
+    void mlp(const Weight& up, const Weight& down, const Linear& shape, const void* x, void* y,
+             Stats& stats) override;
     void attention(const Attention& shape, const void* q, const void* k, const void* v, void* out,
                    Stats& stats) override;
     void layer_norm(size_t rows, size_t n, const float* x, const float* weight, const float* bias,
@@ -66,6 +75,9 @@ class NpuDevice final : public Device {
     }
 
   private:
+    // Throws Error E_INVALID for one of another device.
+    const NpuWeight& own(const Weight& weight) const;
+
     std::unique_ptr<Device> host_;
     const npuenc_kernels kernels_; // of the host's instruction set
     const std::string name_;

@@ -91,7 +91,7 @@ Expectation expect(const GemmOverlay& gemm) {
             array_cores,
             {{"a", operand},
              {"b", operand},
-             {"c", either ? "float32 or int16" : type_name(gemm.result)}},
+             {"c", either ? "float32, int16 or bfloat16" : type_name(gemm.result)}},
             {{"rows", core_tile}, {"columns", core_tile}, {"depth", gemm.k_tile}},
             {{"a_message_bytes", gemm.a_message},
              {"b_message_bytes", gemm.b_message},

@@ -1,14 +1,32 @@
 // SPDX-License-Identifier: MIT
 #include "npu/product.hpp"
 
+#include "error.hpp"
 #include "npu/gemm_stream.hpp"
 
 namespace npuenc {
 namespace {
 
-// Whether A is the operand of fewer groups, those that are chained; a weight always is.
+// Whether A is the operand of fewer groups, those that are chained. Of a weight it always is, but
+// of the first one of a chain of products.
 bool chains_a(size_t m, size_t n, Product::B b) {
-    return b == Product::B::any && ceil_div(m, output_group) <= ceil_div(n, output_group);
+    return b == Product::B::first_of_chain ||
+           (b == Product::B::any && ceil_div(m, output_group) <= ceil_div(n, output_group));
+}
+
+bool is_of_chain(Product::B b) {
+    return b == Product::B::first_of_chain || b == Product::B::second_of_chain;
+}
+
+GemmTiling::Replayed replayed(Product::B b) {
+    switch (b) {
+    case Product::B::first_of_chain:
+        return GemmTiling::Replayed::b;
+    case Product::B::second_of_chain:
+        return GemmTiling::Replayed::a;
+    default:
+        return GemmTiling::Replayed::fewer;
+    }
 }
 
 template <class T>
@@ -21,12 +39,16 @@ void add(const T* part, T* sums, size_t ld) {
 } // namespace
 
 Product::Product(const GemmOverlay& overlay, size_t m, size_t n, size_t k, B b)
-    : overlay_(overlay), m_(m), n_(n), k_(k),
+    : overlay_(overlay), m_(m), n_(n), k_(k), replayed_(replayed(b)),
       a_groups_(ceil_div(m, output_group),
                 chains_a(m, n, b) ? GemmTiling::max_chain : GemmTiling::max_groups),
       b_groups_(ceil_div(n, output_group),
                 chains_a(m, n, b) ? GemmTiling::max_groups : GemmTiling::max_chain),
       tiles_(ceil_div(k, overlay.k_tile), GemmTiling::max_k_tiles) {
+    if (is_of_chain(b) && (a_groups_.parts() > 1 || b_groups_.parts() > 1 || tiles_.parts() > 1))
+        fail(NPUENC_E_UNSUPPORTED,
+             "%s: a product of %zu x %zu x %zu (M x N x K) is too large for a chain", overlay.name,
+             m, n, k);
     const GemmTiling largest = tiling(0, 0, 0);
     a_piece_ = whole_pages(largest.a_bytes());
     b_piece_ = whole_pages(largest.b_bytes());
@@ -39,7 +61,7 @@ GemmTiling Product::tiling(size_t row_part, size_t column_part, size_t depth_par
     };
     return {overlay_, extent(m_, row_part, a_groups_.size * output_group),
             extent(n_, column_part, b_groups_.size * output_group),
-            extent(k_, depth_part, depth_of_part())};
+            extent(k_, depth_part, depth_of_part()), replayed_};
 }
 
 void Product::pack_a_band(size_t band, const void* rows, size_t lda, char* packed) const {
@@ -83,7 +105,7 @@ void Product::add_up_c_band(const npuenc_unpack& kernels, size_t offset, const c
 }
 
 void Product::add_to(Submission& submission, Array& array, const DevicePart& a, const DevicePart& b,
-                     const DevicePart& c) const {
+                     const DevicePart& c, const Product* before) const {
     const auto piece = [](const DevicePart& all, size_t i, size_t stride, size_t bytes) {
         return DevicePart{all.buffer, all.offset + i * stride, bytes};
     };
@@ -92,11 +114,18 @@ void Product::add_to(Submission& submission, Array& array, const DevicePart& a, 
         for (size_t j = 0; j < b_groups_.parts(); ++j)
             for (size_t part = 0; part < depths; ++part) {
                 const GemmTiling of_piece = tiling(i, j, part);
+                const auto make_stream = [&] {
+                    if (!before)
+                        return gemm_stream(of_piece);
+                    const GemmTiling left = before->tiling(0, 0, 0);
+                    return gemm_stream(of_piece, &left);
+                };
+                // What K is cut into also says how many groups were before.
                 submission.add(
                     array.program({overlay_.name,
                                    {of_piece.m_groups(), of_piece.n_groups(), of_piece.k_tiles(),
-                                    static_cast<uint64_t>(overlay_.result)}},
-                                  [&] { return gemm_stream(of_piece); }),
+                                    static_cast<uint64_t>(overlay_.result) * 2 + (before ? 1 : 0)}},
+                                  make_stream),
                     {piece(a, i * depths + part, a_piece_, of_piece.a_bytes()),
                      piece(b, j * depths + part, b_piece_, of_piece.b_bytes()),
                      piece(c, (i * b_groups_.parts() + j) * depths + part, c_piece_,

@@ -24,9 +24,12 @@ namespace npuenc {
 
 class Product {
   public:
-    enum class B { any, weight };
+    // The weights of a chain of two products, which do not have to be cut: the results of the first
+    // are A of the second. Of the first strips of B are replayed, so that it may have as many
+    // columns as a product can have, of the second those of A.
+    enum class B { any, weight, first_of_chain, second_of_chain };
 
-    // m, n, k at least 1.
+    // m, n, k at least 1. Throws Error E_UNSUPPORTED for one of a chain that would have to be cut.
     Product(const GemmOverlay& overlay, size_t m, size_t n, size_t k, B b = B::any);
 
     const GemmOverlay& overlay() const { return overlay_; }
@@ -61,6 +64,10 @@ class Product {
     }
     void pack_b_strip(size_t strip, const void* columns, size_t ldb, BLayout layout,
                       unsigned right_shift, char* packed) const;
+    // Of a strip whose results are A of the next product: `bias` of its columns, or null.
+    void pack_gelu_tile(size_t strip, const float* bias, char* packed) const {
+        npuenc::pack_gelu_tile(tiling(0, 0, 0), strip, bias, packed);
+    }
     // Where a band begins in the packed result, that of one part of depth.
     size_t c_band_offset(const CBand& band, size_t part = 0) const;
     // The sums of all parts, of which the first begins at this offset; not of results of 8 bits.
@@ -86,9 +93,9 @@ class Product {
         }
     }
 
-    // A command for each piece.
+    // A command for each piece. Of the second product of a chain, `before` is the first.
     void add_to(Submission& submission, Array& array, const DevicePart& a, const DevicePart& b,
-                const DevicePart& c) const;
+                const DevicePart& c, const Product* before = nullptr) const;
 
   private:
     // `units` cut into parts of `size`, of which the last may be smaller.
@@ -114,8 +121,15 @@ class Product {
 
     GemmOverlay overlay_;
     size_t m_, n_, k_;
+    GemmTiling::Replayed replayed_;
     Cut a_groups_, b_groups_, tiles_;
     size_t a_piece_, b_piece_, c_piece_; // bytes of the largest
 };
+
+// So many rows that a submission is within its bound: whole groups, but for the last one.
+inline size_t rows_at_once(const Array& array, size_t bytes_of_group, size_t rows) {
+    const size_t groups = array.most_bytes() / bytes_of_group;
+    return std::min(rows, std::max<size_t>(groups, 1) * output_group);
+}
 
 } // namespace npuenc

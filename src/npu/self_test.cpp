@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -158,6 +159,74 @@ void test_linear(Device& device, const std::vector<float>& x, const std::vector<
     });
 }
 
+// A hidden value of an MLP by its definition, and how far from it the array may be: h is exact
+// until it is rounded to bf16; GELU, whose slope is below 1.13, is off by what gelu_tile.hpp says
+// and rounded, too. A hundredth more has room for all that is left out here.
+struct Hidden {
+    double value, bound;
+};
+
+Hidden hidden_of(double h) {
+    constexpr double rounding = 0x1p-8, approximation = 2.2e-4;
+    const double gelu = h / 2 * (1 + std::erf(h / std::sqrt(2.0)));
+    return {gelu, 1.01 * (rounding * (1.13 * std::fabs(h) + std::fabs(gelu)) + approximation)};
+}
+
+// Results are differences of two hidden values, of which each is in one of either sign.
+void test_mlp(Device& device, Values& values) {
+    const size_t n_in = depth(gemm_bf16_gelu);
+    if (!device.has_mlp(n_in, side, side))
+        return;
+    test("gemm_bf16 with GELU", [&] {
+        constexpr size_t minuend = 1, subtrahend = 77; // how many columns further on
+        const std::vector<float> x = small_integers(values, side * n_in);
+        std::vector<float> w = small_integers(values, side * n_in), bias(side);
+        for (float& value : w)
+            value /= 32; // hidden values of some units, of either sign
+        for (float& value : bias)
+            value = static_cast<float>(values.next(512)) / 128; // more bits than bf16 has
+        const auto read_up = [&](size_t first, size_t count, float* rows) {
+            std::copy_n(w.data() + first * n_in, count * n_in, rows);
+        };
+        const auto read_down = [&](size_t first, size_t count, float* rows) {
+            std::fill_n(rows, count * side, 0.0f);
+            for (size_t i = 0; i < count; ++i) {
+                rows[i * side + (first + i + minuend) % side] = 1;
+                rows[i * side + (first + i + subtrahend) % side] = -1;
+            }
+        };
+        const auto up =
+            device.pack(side, n_in, NPUENC_PRECISION_BF16, read_up, bias.data(), Sums::stay);
+        const auto down =
+            device.pack(side, side, NPUENC_PRECISION_BF16, read_down, nullptr, Sums::of_stayed);
+        Linear shape{};
+        shape.x_type = shape.y_type = NPUENC_F32;
+        shape.rows = shape.ldy = side;
+        shape.ldx = n_in;
+        std::vector<float> results(side * side);
+        Stats stats;
+        device.mlp(*up, *down, shape, x.data(), results.data(), stats);
+
+        for (size_t row = 0; row < side; ++row) {
+            Hidden hidden[side];
+            for (size_t i = 0; i < side; ++i) {
+                const float* of_row = x.data() + row * n_in;
+                hidden[i] = hidden_of(std::inner_product(of_row, of_row + n_in, w.data() + i * n_in,
+                                                         static_cast<double>(bias[i])));
+            }
+            for (size_t column = 0; column < side; ++column) {
+                const Hidden &plus = hidden[(column + minuend) % side],
+                             &minus = hidden[(column + subtrahend) % side];
+                const double expected = plus.value - minus.value,
+                             found = static_cast<double>(results[row * side + column]);
+                if (!(std::fabs(found - expected) <= plus.bound + minus.bound))
+                    fail(NPUENC_E_DEVICE, "element (%zu, %zu) is %.9g, not near %.9g", row, column,
+                         found, expected);
+            }
+        }
+    });
+}
+
 double correlation(const std::vector<int8_t>& x, const std::vector<int8_t>& y) {
     double xx = 0, yy = 0, xy = 0; // of values whose mean is about 0
     for (size_t i = 0; i < x.size(); ++i) {
@@ -209,6 +278,7 @@ void run_self_test(Device& device) {
                              w = small_integers(values, bf16_size);
     test_product<float>(device, gemm_bf16_f32, NPUENC_F32, bf16_of(x), bf16_of(w));
     test_linear(device, x, w);
+    test_mlp(device, values);
     test_attention(device, values);
 }
 

@@ -7,8 +7,8 @@
 namespace npuenc {
 
 // Runs every overlay that the device computes with, on all of the overlay's cores, and compares
-// results with those of the device's host(). Throws Error E_DEVICE where they differ, and whatever
-// the device throws, with the overlay's name before it.
+// results with those of the device's host(), of an MLP with its definition. Throws Error E_DEVICE
+// where they differ, and whatever the device throws, with the overlay's name before it.
 void run_self_test(Device& device);
 
 } // namespace npuenc

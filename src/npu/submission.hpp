@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Commands that go to the array together. What they read lies in one buffer and what they write in
-// another, so that each direction is synchronised once; weights have buffers of their own.
+// another, so that each direction is synchronised once; weights have buffers of their own, and so
+// has what one command leaves to a later one. They run one after another, each until tokens have
+// said that all its results are written; the host has no part in what the next one then reads.
 #pragma once
 
 #include <cstddef>

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "error.hpp"
+#include "npu/mlp_bounds.hpp"
 
 namespace npuenc {
 namespace {
@@ -46,18 +47,37 @@ void NpuWeight::allocate(const float* bias) {
     const bool int8 = precision() == NPUENC_PRECISION_INT8;
     if (int8)
         scales_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
-    if (int8 || bf16_in_16_bits_)
+    if (int8 || sums_ == Sums::in_16_bits)
         scales_in_16_bits_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
-    if (bias) {
+    if (bias || is_of_mlp())
         bias_ = AlignedBuffer(size_product(n_out(), sizeof(float)));
+    if (bias)
         std::copy_n(bias, n_out(), bias_.as<float>());
-    }
+    else if (is_of_mlp())
+        std::fill_n(bias_.as<float>(), n_out(), 0.0f);
+    if (sums_ == Sums::stay)
+        for (size_t i = 0; i < n_out(); ++i)
+            if (!mlp_bounds::takes_bias(bias_.as<float>()[i])) {
+                bias_.as<float>()[i] = 0;
+                beyond_bounds_ = true;
+            }
+}
+
+void NpuWeight::keep_within_bounds(const npuenc_rows& kernels, size_t row, uint16_t* values) {
+    const float scale = mlp_bounds::end_row(kernels, n_in(), values);
+    std::fill(values + n_in(), values + depth(), uint16_t{0});
+    if (scale == 1)
+        return;
+    if (sums_ == Sums::stay)
+        beyond_bounds_ = true;
+    else
+        bias_.as<float>()[row] = scale;
 }
 
 // pack_strip(first row, count, memory of the thread for core_tile rows) returns Rows.
 template <class PackStrip>
 void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& pack_strip) {
-    const Product of_weight = product(1, bf16_in_16_bits_); // of int8 the same for both
+    const Product of_weight = product(1, sums_ == Sums::in_16_bits); // of int8 the same for both
     buffer_ = owner.array.buffers().create(of_weight.b_bytes());
     const size_t scratch = round_up(size_product(core_tile, bytes_of_row), cache_line);
     const SharedMemory::Lease memory(owner.shared,
@@ -74,14 +94,18 @@ void NpuWeight::pack(const Owner& owner, size_t bytes_of_row, const PackStrip& p
                     std::ldexp(scales_.as<float>()[i], static_cast<int>(shift));
         }
         of_weight.pack_b_strip(strip, rows.values, rows.ld, BLayout::n_by_k, shift, buffer_.data());
+        if (sums_ == Sums::stay)
+            of_weight.pack_gelu_tile(strip, bias() + first, buffer_.data());
     });
+    if (sums_ == Sums::stay)
+        bias_ = AlignedBuffer();
     buffer_.sync(npuenc_module_to_device, 0, buffer_.bytes(), owner.threads);
 }
 
 NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_precision precision,
                      const RowReader& rows, const float* bias, Sums sums)
     : Weight(n_out, n_in, checked(precision)), array_(owner.array),
-      bf16_in_16_bits_(bf16_comes_in_16_bits(precision, sums, n_in)) {
+      sums_(sums_of_bf16(precision, sums, n_in)) {
     allocate(bias);
     const size_t narrow_row =
         precision == NPUENC_PRECISION_INT8 ? n_in : size_product(depth(), sizeof(uint16_t));
@@ -102,7 +126,10 @@ NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_preci
                  else
                      owner.kernels.convert.f32_to_bf16(n_in, values,
                                                        reinterpret_cast<uint16_t*>(to));
-                 if (bf16_in_16_bits_)
+                 if (is_of_mlp())
+                     keep_within_bounds(owner.kernels.rows, first + i,
+                                        reinterpret_cast<uint16_t*>(to));
+                 if (sums_ == Sums::in_16_bits)
                      scales_in_16_bits_.as<float>()[first + i] =
                          fixed_point::end_row(owner.kernels.rows, n_in, fixed_point::Side::weight,
                                               reinterpret_cast<uint16_t*>(to));
@@ -113,7 +140,7 @@ NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_preci
 
 NpuWeight::NpuWeight(const Owner& owner, size_t n_out, size_t n_in, const Int8Rows& rows,
                      const float* bias)
-    : Weight(n_out, n_in, NPUENC_PRECISION_INT8), array_(owner.array), bf16_in_16_bits_(false) {
+    : Weight(n_out, n_in, NPUENC_PRECISION_INT8), array_(owner.array), sums_(Sums::in_32_bits) {
     allocate(bias);
     std::copy_n(rows.scales, n_out, scales_.as<float>());
     pack(owner, 0, [&](size_t first, size_t, char*) {

@@ -2,6 +2,8 @@
 // A weight as the array reads it, packed once into a device buffer of its own.
 #pragma once
 
+#include <atomic>
+
 #include "aligned_buffer.hpp"
 #include "device/device.hpp"
 #include "device/shared_memory.hpp"
@@ -33,10 +35,16 @@ inline size_t linear_depth(npuenc_precision precision, bool in_16_bits, size_t n
         return split_parts * n_in;
     return precision == NPUENC_PRECISION_BF16 && in_16_bits ? fixed_point::depth(n_in) : n_in;
 }
-// Sums of bf16x2 have more bits than 16, and those of a weight that is cut along K are added up.
-inline bool bf16_comes_in_16_bits(npuenc_precision precision, Sums sums, size_t n_in) {
-    return precision == NPUENC_PRECISION_BF16 && sums == Sums::in_16_bits &&
-           fixed_point::depth(n_in) <= GemmTiling::max_k_tiles * gemm_bf16_s16.k_tile;
+// A stayed operand ends with its groups of columns: those of the weight there are zeros.
+inline size_t depth_of_stayed(size_t n_in) {
+    return round_up(n_in, output_group);
+}
+// As they are: sums of bf16x2 have more bits than 16, and those of a weight that is cut along K are
+// added up.
+inline Sums sums_of_bf16(npuenc_precision precision, Sums asked, size_t n_in) {
+    const bool too_deep = asked == Sums::in_16_bits &&
+                          fixed_point::depth(n_in) > GemmTiling::max_k_tiles * gemm_bf16_s16.k_tile;
+    return precision != NPUENC_PRECISION_BF16 || too_deep ? Sums::in_32_bits : asked;
 }
 
 class NpuWeight final : public Weight {
@@ -50,7 +58,8 @@ class NpuWeight final : public Weight {
     };
 
     // bf16 rounded to nearest even, by itself or as the sum of two, or int8 as the CPU device
-    // quantises it. Throws Error E_UNSUPPORTED for f32.
+    // quantises it. Throws Error E_UNSUPPORTED for f32, and for a weight of an MLP that is too
+    // large for it.
     NpuWeight(const Owner& owner, size_t n_out, size_t n_in, npuenc_precision precision,
               const RowReader& rows, const float* bias, Sums sums);
     NpuWeight(const Owner& owner, size_t n_out, size_t n_in, const Int8Rows& rows,
@@ -61,31 +70,46 @@ class NpuWeight final : public Weight {
                sizeof *this;
     }
     const Array& array() const { return array_; }
+    // Of bf16; in other precisions in_32_bits.
+    Sums sums() const { return sums_; }
+    bool is_of_mlp() const { return sums_ == Sums::stay || sums_ == Sums::of_stayed; }
     // Whether the sums of its product with rows of this shape come in 16 bits.
     bool in_16_bits(const Linear& shape) const {
         return precision() == NPUENC_PRECISION_INT8 ? int8_comes_in_16_bits(shape)
-                                                    : bf16_in_16_bits_;
+                                                    : sums_ == Sums::in_16_bits;
     }
-    size_t depth() const { return linear_depth(precision(), bf16_in_16_bits_, n_in()); }
+    size_t depth() const {
+        return sums_ == Sums::of_stayed
+                   ? depth_of_stayed(n_in())
+                   : linear_depth(precision(), sums_ == Sums::in_16_bits, n_in());
+    }
     // rows x W^T.
     Product product(size_t rows, bool in_16_bits) const {
-        return {linear_overlay(precision(), in_16_bits), rows, n_out(), depth(),
-                Product::B::weight};
+        const Product::B as = sums_ == Sums::stay        ? Product::B::first_of_chain
+                              : sums_ == Sums::of_stayed ? Product::B::second_of_chain
+                                                         : Product::B::weight;
+        return {sums_ == Sums::stay ? gemm_bf16_gelu : linear_overlay(precision(), in_16_bits),
+                rows, n_out(), depth(), as};
     }
+    // Of Sums::stay: whether no result is a number, as mlp_bounds.hpp says.
+    bool is_beyond_bounds() const { return beyond_bounds_; }
     DevicePart packed() const { return {&buffer_, 0, buffer_.bytes()}; }
     // What a unit of the product is worth, beside the row's scale; null where that is f32.
     const float* scales(bool in_16_bits) const {
         return (in_16_bits ? scales_in_16_bits_ : scales_).as<float>();
     }
-    const float* bias() const { return bias_.as<float>(); } // may be null
+    // May be null. That of Sums::stay is the array's.
+    const float* bias() const { return bias_.as<float>(); }
 
   private:
     void allocate(const float* bias);
+    void keep_within_bounds(const npuenc_rows& kernels, size_t row, uint16_t* values);
     template <class PackStrip>
     void pack(const Owner& owner, size_t bytes_of_row, const PackStrip& pack_strip);
 
     const Array& array_;
-    const bool bf16_in_16_bits_;
+    const Sums sums_;
+    std::atomic<bool> beyond_bounds_ = false;
     DeviceBuffer buffer_;
     AlignedBuffer scales_, scales_in_16_bits_, bias_;
 };

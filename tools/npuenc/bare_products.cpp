@@ -5,6 +5,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "abi/stats.hpp"
@@ -41,39 +42,69 @@ void fill_operand(const GemmOverlay& overlay, AlignedBuffer& operand) {
 // With a random weight.
 class BareProduct {
   public:
-    BareProduct(Array& array, const LinearProduct& of, Parallel& threads)
-        : array_(array), product_(*of.overlay, of.rows, of.n_out, of.depth, Product::B::weight),
-          row_bytes_(of.depth * operand_bytes(*of.overlay)), rows_(band_rows * row_bytes_),
+    BareProduct(Array& array, const LinearProduct& of, Product::B b, Parallel& threads)
+        : product_(*of.overlay, of.rows, of.n_out, of.depth, b),
           weight_(array.buffers().create(product_.b_bytes())) {
-        fill_operand(*of.overlay, rows_);
-        AlignedBuffer columns(core_tile * row_bytes_); // the same in each strip
+        AlignedBuffer columns(core_tile * of.depth * operand_bytes(*of.overlay)); // of each strip
         fill_operand(*of.overlay, columns);
         const unsigned right_shift = shifts(*of.overlay) ? 8 : 0; // to int16 of all magnitudes
         threads.for_each(product_.strips(), [&](size_t strip, unsigned) {
             product_.pack_b_strip(strip, columns.data(), product_.k(), BLayout::n_by_k, right_shift,
                                   weight_.data());
+            if (is_next_a(*of.overlay))
+                product_.pack_gelu_tile(strip, nullptr, weight_.data());
         });
         weight_.sync(npuenc_module_to_device, 0, weight_.bytes(), threads);
     }
 
+    const Product& product() const { return product_; }
+    DevicePart weight() const { return {&weight_, 0, weight_.bytes()}; }
+
+  private:
+    const Product product_;
+    const DeviceBuffer weight_;
+};
+
+class BareChain {
+  public:
+    BareChain(Array& array, const ProductChain& of, Parallel& threads)
+        : array_(array),
+          first_(array, of.front(), of.size() > 1 ? Product::B::first_of_chain : Product::B::weight,
+                 threads),
+          rows_(band_rows * of.front().depth * operand_bytes(*of.front().overlay)) {
+        fill_operand(*of.front().overlay, rows_);
+        if (of.size() > 1)
+            second_.emplace(array, of.back(), Product::B::second_of_chain, threads);
+    }
+
     void run(Parallel& threads, Stats& stats) const {
         const Timer of_all(stats.wall_ns);
-        Submission submission(array_, product_.a_bytes(), product_.c_bytes());
-        product_.add_to(submission, array_, submission.input(0, product_.a_bytes()),
-                        {&weight_, 0, weight_.bytes()}, submission.output(0, product_.c_bytes()));
+        const Product& in = first_.product();
+        const Product& out = second_ ? second_->product() : in;
+        std::optional<BufferPool::Lease> between;
+        Submission submission(array_, in.a_bytes(), out.c_bytes());
+        const DevicePart a = submission.input(0, in.a_bytes()),
+                         c = submission.output(0, out.c_bytes());
+        if (second_) {
+            between.emplace(array_.buffers(), in.c_bytes());
+            const DevicePart hidden{&between->buffer(), 0, in.c_bytes()};
+            in.add_to(submission, array_, a, first_.weight(), hidden);
+            out.add_to(submission, array_, hidden, second_->weight(), c, &in);
+        } else {
+            in.add_to(submission, array_, a, first_.weight(), c);
+        }
         {
             const Timer timer(stats.pack_ns);
-            product_.pack_a_by_tasks(threads, [&](size_t band, unsigned) {
-                product_.pack_a_band(band, rows_.as<char>(), product_.k(), submission.inputs());
+            in.pack_a_by_tasks(threads, [&](size_t band, unsigned) {
+                in.pack_a_band(band, rows_.as<char>(), in.k(), submission.inputs());
             });
         }
         submission.run(Written::past_caches, threads, stats);
         const Timer timer(stats.unpack_ns);
-        threads.for_each(product_.c_tasks(), [&](size_t task, unsigned) {
+        threads.for_each(out.c_tasks(), [&](size_t task, unsigned) {
             alignas(cache_line) char of_band[band_rows * output_group * sizeof(int32_t)];
-            product_.for_each_c_band(task, [&](const CBand&, size_t offset) {
-                product_.add_up_c_band(unpack_, offset, submission.outputs(), of_band,
-                                       output_group);
+            out.for_each_c_band(task, [&](const CBand&, size_t offset) {
+                out.add_up_c_band(unpack_, offset, submission.outputs(), of_band, output_group);
             });
         });
     }
@@ -81,10 +112,9 @@ class BareProduct {
   private:
     Array& array_;
     const npuenc_unpack unpack_ = select_kernels(nullptr).unpack;
-    const Product product_;
-    const size_t row_bytes_;
+    const BareProduct first_;
+    std::optional<BareProduct> second_;
     AlignedBuffer rows_; // the same in each band
-    const DeviceBuffer weight_;
 };
 
 uint64_t cpu_ns_of_thread() {
@@ -105,8 +135,8 @@ uint64_t outside_ns(const Stats& stats) {
 
 } // namespace
 
-std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_model_info& model) {
-    std::vector<LinearProduct> products;
+std::vector<ProductChain> linear_products(const npuenc_run* run, const npuenc_model_info& model) {
+    std::vector<ProductChain> chains;
     uint32_t count = 0;
     check(npuenc_run_op_count(run, &count));
     for (uint32_t i = 0; i < count; ++i) {
@@ -121,9 +151,14 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
         // In 16 bits, as the encoder asks for where the precision allows.
         const bool in_16_bits = precision != NPUENC_PRECISION_BF16X2;
         const auto add = [&](size_t rows, size_t n_out, size_t n_in) {
-            products.push_back({&linear_overlay(precision, in_16_bits), rows, n_out,
-                                linear_depth(precision, in_16_bits, n_in)});
+            chains.push_back({{&linear_overlay(precision, in_16_bits), rows, n_out,
+                               linear_depth(precision, in_16_bits, n_in)}});
             macs += uint64_t{rows} * n_out * n_in;
+        };
+        const auto add_mlp = [&](size_t rows, size_t n, size_t n_hidden) {
+            chains.push_back({{&gemm_bf16_gelu, rows, n_hidden, n},
+                              {&gemm_bf16_f32, rows, n, depth_of_stayed(n_hidden)}});
+            macs += 2 * uint64_t{rows} * n * n_hidden;
         };
         const size_t rows = model.n_ctx, n = model.n_state;
         if (name == "conv1")
@@ -134,6 +169,8 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
             add(rows, 3 * n, n);
         else if (name == "attention out")
             add(rows, n, n);
+        else if (name == "mlp" && precision == NPUENC_PRECISION_BF16)
+            add_mlp(rows, n, 4 * n);
         else if (name == "mlp") {
             add(rows, 4 * n, n);
             add(rows, n, 4 * n);
@@ -142,7 +179,13 @@ std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_m
             fail(exit_failed, "operator %s has %llu multiply-adds, not %llu", op.name,
                  static_cast<unsigned long long>(op.macs), static_cast<unsigned long long>(macs));
     }
-    return products;
+    npuenc_stats stats{};
+    stats.struct_size = sizeof stats;
+    check(npuenc_run_stats(run, &stats));
+    if (stats.n_submissions != chains.size())
+        fail(exit_failed, "an encode has %llu submissions, not %zu",
+             static_cast<unsigned long long>(stats.n_submissions), chains.size());
+    return chains;
 }
 
 BareProducts::BareProducts(const char* bus_address, unsigned n_threads)
@@ -151,19 +194,20 @@ BareProducts::BareProducts(const char* bus_address, unsigned n_threads)
       n_threads_(n_threads) {}
 
 // A warm-up, and the best of three, on all threads and on one.
-BareCost BareProducts::measure(const std::vector<LinearProduct>& products) {
+BareCost BareProducts::measure(const std::vector<ProductChain>& chains) {
     ThreadPool pool(n_threads_);
     Serial one;
-    std::vector<std::unique_ptr<BareProduct>> ready;
-    for (const LinearProduct& product : products)
-        ready.push_back(std::make_unique<BareProduct>(array_, product, pool));
+    std::vector<std::unique_ptr<BareChain>> ready;
     BareCost cost;
-    cost.n_syncs = ready.size();
+    for (const ProductChain& chain : chains) {
+        ready.push_back(std::make_unique<BareChain>(array_, chain, pool));
+        cost.n_syncs += chain.size();
+    }
     const auto run = [&](Parallel& threads) {
         Turn once;
-        for (const std::unique_ptr<BareProduct>& product : ready) {
+        for (const std::unique_ptr<BareChain>& chain : ready) {
             const uint64_t before = cpu_ns_of_thread();
-            product->run(threads, once.stats);
+            chain->run(threads, once.stats);
             once.cpu_ns += cpu_ns_of_thread() - before;
         }
         cost.n_submissions += once.stats.n_submissions;

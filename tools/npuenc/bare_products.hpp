@@ -19,9 +19,12 @@ struct LinearProduct {
     size_t rows, n_out, depth;
 };
 
+// Of one submission: one, or the two of an MLP of which the second reads what the first leaves.
+using ProductChain = std::vector<LinearProduct>;
+
 // What the NPU multiplied with weights in a run's last encode, one window of the model. Failure
-// where the run's operators have other multiply-adds than these.
-std::vector<LinearProduct> linear_products(const npuenc_run* run, const npuenc_model_info& model);
+// where the run's operators have other multiply-adds than these, or the run other submissions.
+std::vector<ProductChain> linear_products(const npuenc_run* run, const npuenc_model_info& model);
 
 // On the CPU run norms, conversions to the array's types, scales, bias, GELU and addition. All
 // else that the host does is here: bringing operands into the array's order, buffers, submissions,
@@ -38,7 +41,7 @@ class BareProducts {
   public:
     BareProducts(const char* bus_address, unsigned n_threads);
 
-    BareCost measure(const std::vector<LinearProduct>& products);
+    BareCost measure(const std::vector<ProductChain>& chains);
 
   private:
     Array array_;

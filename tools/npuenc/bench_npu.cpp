@@ -66,8 +66,15 @@ struct Row {
 // An encode's products by themselves.
 struct Bare {
     std::string what;
-    std::vector<LinearProduct> products;
+    std::vector<ProductChain> chains;
     BareCost cost;
+
+    size_t n_products() const {
+        size_t n = 0;
+        for (const ProductChain& chain : chains)
+            n += chain.size();
+        return n;
+    }
 };
 
 // What one layer more costs, of the same model.
@@ -170,7 +177,13 @@ std::vector<Piece> products_of_a_layer(const Precision& precision) {
             linear_depth(static_cast<npuenc_precision>(precision.precision), true, n_in);
         return Piece{product_work(precision.of_layer, rows, n_out, depth), 1};
     };
-    return {product(3 * n, n), product(n, n), product(4 * n, n), product(n, 4 * n)};
+    std::vector<Piece> pieces = {product(3 * n, n), product(n, n)};
+    if (precision.precision == NPUENC_PRECISION_BF16)
+        for (ArrayWork& work : mlp_work(rows, n, 4 * n, n))
+            pieces.push_back({std::move(work), 1});
+    else
+        pieces.insert(pieces.end(), {product(4 * n, n), product(n, 4 * n)});
+    return pieces;
 }
 
 void measure_encodes(const Context& context, const std::string& model_path, Progress& progress,
@@ -179,7 +192,7 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
     const auto measure = [&](const Model& model, const std::string& what) -> const npuenc_stats& {
         Bare bare{what, {}, {}};
         results.encodes.push_back(
-            {what, "encode", 1, measure_window(context, model, pcm, bare.products), {}, {}});
+            {what, "encode", 1, measure_window(context, model, pcm, bare.chains), {}, {}});
         results.bare.push_back(std::move(bare));
         return results.encodes.back().measured.cost;
     };
@@ -216,7 +229,7 @@ void measure_bare_products(Progress& progress, Results& results) {
     BareProducts alone(results.device.bus_address, results.opened.n_threads);
     for (Bare& bare : results.bare) {
         progress.begin(bare.what + ", its products alone");
-        bare.cost = alone.measure(bare.products);
+        bare.cost = alone.measure(bare.chains);
         results.submissions += bare.cost.n_submissions;
         results.syncs += bare.cost.n_syncs;
     }
@@ -501,7 +514,8 @@ void print_json(const Results& results) {
         const npuenc_stats& cost = bare.cost.wall;
         json.begin_object()
             .member("name", bare.what)
-            .member("products", uint64_t{bare.products.size()})
+            .member("submissions", uint64_t{bare.chains.size()})
+            .member("products", uint64_t{bare.n_products()})
             .member("all_submissions", bare.cost.n_submissions)
             .member("all_syncs", bare.cost.n_syncs)
             .member("pack_ms", milliseconds(cost.pack_ns))

@@ -159,12 +159,12 @@ NpuMeasurement measure_attention(const Context& context, int32_t type, uint32_t 
 }
 
 NpuMeasurement measure_window(const Context& context, const Model& model,
-                              const std::vector<float>& pcm, std::vector<LinearProduct>& products) {
+                              const std::vector<float>& pcm, std::vector<ProductChain>& chains) {
     FirstWindow window(model, pcm);
     return repeat(context, [&](npuenc_run* run) {
         window.encode(run);
-        if (products.empty())
-            products = linear_products(run, model.info());
+        if (chains.empty())
+            chains = linear_products(run, model.info());
     });
 }
 

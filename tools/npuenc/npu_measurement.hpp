@@ -42,6 +42,6 @@ NpuMeasurement measure_attention(const Context& context, int32_t type, uint32_t 
 
 // One window of the model, and what the array multiplied for it.
 NpuMeasurement measure_window(const Context& context, const Model& model,
-                              const std::vector<float>& pcm, std::vector<LinearProduct>& products);
+                              const std::vector<float>& pcm, std::vector<ProductChain>& chains);
 
 } // namespace npuenc

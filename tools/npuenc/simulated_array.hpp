@@ -28,6 +28,8 @@ struct ArrayWork {
 };
 
 ArrayWork product_work(const GemmOverlay& overlay, size_t m, size_t n, size_t k);
+// The two products of an MLP whose hidden values stay on the device.
+std::vector<ArrayWork> mlp_work(size_t rows, size_t n_in, size_t n_hidden, size_t n_out);
 ArrayWork one_to_one_work(const OneToOneOverlay& overlay, size_t count);
 
 struct ArrayCost {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the encoder gives an NPU to do, and what it says of it.
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <vector>
@@ -217,10 +218,14 @@ class FinishedRun {
 void each_product_is_one_submission_of_all_rows_without_gaps(void**) {
     RecordingNpu device(1);
     const Encoder encoder(model, {}, device);
-    assert_true(device.packed == std::vector<Sums>(2 + 4 * dims.n_layer, Sums::in_16_bits));
+    std::vector<Sums> sums(2, Sums::in_16_bits);
+    for (uint32_t layer = 0; layer < dims.n_layer; ++layer)
+        for (const Sums each : {Sums::in_16_bits, Sums::in_16_bits, Sums::stay, Sums::of_stayed})
+            sums.push_back(each);
+    assert_true(device.packed == sums);
     const FinishedRun run([&](Run& working) { encode(encoder, working); });
 
-    size_t i = 0;
+    size_t i = 0, i_mlp = 0;
     const auto expect = [&](const Weight& weight, size_t rows, size_t ldx) {
         assert_true(i < device.linears.size());
         const RecordingNpu::LinearCall& call = device.linears[i++];
@@ -236,13 +241,62 @@ void each_product_is_one_submission_of_all_rows_without_gaps(void**) {
         for (const Layer& layer : weights.layers) {
             expect(*layer.qkv, dims.n_ctx, dims.n_state);
             expect(*layer.attention_out, dims.n_ctx, dims.n_state);
-            expect(*layer.mlp_up, dims.n_ctx, dims.n_state);
-            expect(*layer.mlp_down, dims.n_ctx, dims.n_mlp());
+            assert_true(i_mlp < device.mlps.size());
+            const RecordingNpu::MlpCall& call = device.mlps[i_mlp++];
+            assert_ptr_equal(call.up, layer.mlp_up.get());
+            assert_ptr_equal(call.down, layer.mlp_down.get());
+            assert_int_equal(call.rows, dims.n_ctx);
         }
     }
     assert_int_equal(i, device.linears.size());
-    assert_int_equal(run.stats().n_submissions, i);
-    assert_int_equal(run.stats().n_syncs, 2 * i);
+    assert_int_equal(i_mlp, device.mlps.size());
+    assert_int_equal(run.stats().n_submissions, i + i_mlp);
+    assert_int_equal(run.stats().n_syncs, 2 * (i + i_mlp));
+}
+
+// Where an MLP is one: in bf16, unless somebody wants GELU on the CPU or the device has none.
+void mlps_in_bf16_are_one_submission(void**) {
+    const struct {
+        PlanOptions options;
+        bool has_mlps;
+        std::vector<bool> in_one; // of each layer
+    } all[] = {
+        {{}, true, {true, true, true}},
+        {{.precision = bf16, .attention = npu}, true, {true, true, true}},
+        {{.precision = int8}, true, {true, true, false}},
+        {{.elementwise = cpu}, true, {false, false, false}},
+        {{.precision = int8, .elementwise = cpu}, true, {false, false, false}},
+        {{.precision = bf16x2}, true, {false, false, false}},
+        {{.linear = cpu}, true, {false, false, false}},
+        {{}, false, {false, false, false}},
+    };
+    for (const auto& [options, has_mlps, in_one] : all) {
+        RecordingNpu device(1);
+        device.has_mlps = has_mlps;
+        const Encoder encoder(model, options, device);
+        const FinishedRun run([&](Run& working) { encode(encoder, working); });
+        size_t n = 0;
+        for (uint32_t layer = 0; layer < dims.n_layer; ++layer) {
+            assert_int_equal(encoder.plan().runs_mlp_in_one(layer), in_one[layer]);
+            n += in_one[layer];
+        }
+        assert_int_equal(device.mlps.size(), n_items * n);
+        assert_int_equal(std::count(device.packed.begin(), device.packed.end(), Sums::stay), n);
+        assert_int_equal(std::count(device.packed.begin(), device.packed.end(), Sums::of_stayed),
+                         n);
+    }
+}
+
+// The residual stream goes in and comes out as it does through two layers.
+void an_mlp_in_one_gives_the_same_states(void**) {
+    std::vector<float> states[2];
+    for (const bool in_one : {false, true}) {
+        RecordingNpu device(1);
+        device.has_mlps = in_one;
+        const Encoder encoder(model, {}, device);
+        const FinishedRun run([&](Run& working) { states[in_one] = encode(encoder, working); });
+    }
+    assert_memory_equal(states[0].data(), states[1].data(), states[0].size() * sizeof(float));
 }
 
 npuenc_precision expected_precision(const Case& of, const Operation& operation) {
@@ -275,16 +329,22 @@ void the_operator_list_tells_which_device_ran_what(void**) {
 
         const std::vector<Operation> operations = run.operations();
         assert_int_equal(operations.size(), 4 + 4 * dims.n_layer);
-        size_t linears = 0, attentions = 0;
+        size_t linears = 0, mlps = 0, attentions = 0;
         for (const Operation& operation : operations) {
             assert_int_equal(operation.device, expected_place(each, operation.name));
             assert_int_equal(operation.precision, expected_precision(each, operation));
             assert_int_equal(operation.n_calls, n_items);
-            if (operation.device == npu)
-                (std::strcmp(operation.name, "attention") == 0 ? attentions : linears) +=
-                    std::strcmp(operation.name, "mlp") == 0 ? 2 : 1;
+            if (operation.device == npu) {
+                const bool is_mlp = std::strcmp(operation.name, "mlp") == 0;
+                if (is_mlp && operation.precision == bf16)
+                    ++mlps;
+                else
+                    (std::strcmp(operation.name, "attention") == 0 ? attentions : linears) +=
+                        is_mlp ? 2 : 1;
+            }
         }
         assert_int_equal(device.linears.size(), n_items * linears);
+        assert_int_equal(device.mlps.size(), n_items * mlps);
         assert_int_equal(device.attentions, n_items * attentions);
     }
 }
@@ -355,6 +415,8 @@ int main() {
         cmocka_unit_test(guarded<what_the_array_lacks_is_refused_in_words>),
         cmocka_unit_test(guarded<a_context_on_the_cpu_has_no_npu>),
         cmocka_unit_test(guarded<each_product_is_one_submission_of_all_rows_without_gaps>),
+        cmocka_unit_test(guarded<mlps_in_bf16_are_one_submission>),
+        cmocka_unit_test(guarded<an_mlp_in_one_gives_the_same_states>),
         cmocka_unit_test(guarded<the_operator_list_tells_which_device_ran_what>),
         cmocka_unit_test(guarded<rows_in_pieces_or_at_once_give_the_same_states>),
         cmocka_unit_test(guarded<the_widest_activations_have_room>),

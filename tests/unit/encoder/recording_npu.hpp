@@ -43,6 +43,11 @@ class RecordingNpu final : public Device {
         size_t rows, ldx, ldy;
     };
 
+    struct MlpCall {
+        const Weight *up, *down;
+        size_t rows;
+    };
+
     explicit RecordingNpu(unsigned n_threads, const char* isa = isa_of_host())
         : host_(std::make_unique<CpuDevice>(n_threads, isa)) {}
 
@@ -78,6 +83,26 @@ class RecordingNpu final : public Device {
         stats.n_syncs += 2;
         host_->linear(dynamic_cast<const RecordedWeight&>(weight).of_host(), shape, x, y, stats);
     }
+    bool has_mlp(size_t n_in, size_t n_hidden, size_t n_out) const override {
+        return n_in == n_out && n_hidden == 4 * n_in && has_mlps;
+    }
+    void mlp(const Weight& up, const Weight& down, const Linear& shape, const void* x, void* y,
+             Stats& stats) override {
+        mlps.push_back({&up, &down, shape.rows});
+        ++stats.n_submissions;
+        stats.n_syncs += 2;
+        Linear first = shape, second = shape;
+        first.y_type = second.x_type = NPUENC_BF16;
+        first.ldy = second.ldx = up.n_out();
+        first.gelu = true;
+        first.addend = nullptr;
+        second.norm = {};
+        std::vector<uint16_t> hidden(shape.rows * up.n_out());
+        host_->linear(dynamic_cast<const RecordedWeight&>(up).of_host(), first, x, hidden.data(),
+                      stats);
+        host_->linear(dynamic_cast<const RecordedWeight&>(down).of_host(), second, hidden.data(), y,
+                      stats);
+    }
     void attention(const Attention& shape, const void* q, const void* k, const void* v, void* out,
                    Stats& stats) override {
         if (shape.precision == NPUENC_PRECISION_F32)
@@ -94,6 +119,8 @@ class RecordingNpu final : public Device {
 
     std::vector<Sums> packed; // how the sums of each weight shall come back
     std::vector<LinearCall> linears;
+    std::vector<MlpCall> mlps;
+    bool has_mlps = true;
     size_t attentions = 0;
 
   private:

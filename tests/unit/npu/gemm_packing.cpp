@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Packed matrices against the layout of tiles, written out index by index.
 #include <algorithm>
+#include <bit>
+#include <cmath>
 
 #include "cpu/cpu_device.hpp"
 #include "cpu/thread_pool.hpp"
+#include "kernels/aie2/gelu_tile.hpp"
 #include "npu/gemm_packing.hpp"
 #include "support.hpp"
 
@@ -144,6 +147,137 @@ void packs_b(const GemmOverlay& overlay, unsigned shift, uint32_t form = 0) {
         }
 }
 
+// One more tile in each strip.
+template <class T>
+std::vector<char> with_room_for_a_tile(const std::vector<T>& packed, size_t strips, size_t tile) {
+    const auto* bytes = reinterpret_cast<const char*>(packed.data());
+    const size_t strip = packed.size() * sizeof(T) / strips;
+    std::vector<char> result(packed.size() * sizeof(T) + strips * tile);
+    for (size_t i = 0; i < strips; ++i)
+        std::copy_n(bytes + i * strip, strip,
+                    result.begin() + static_cast<std::ptrdiff_t>(i * (strip + tile)));
+    return result;
+}
+
+// What is multiplied is as without GELU, but for the last tile's header. Then A has a tile of
+// zeros.
+void operands_of_gelu(void**) {
+    Serial serial;
+    for (const size_t m : {1, 65, 300})
+        for (const size_t k : {1, 32, 33, 200}) {
+            const GemmTiling tiling(gemm_bf16_gelu, m, m, k);
+            const std::vector<uint16_t> values = Random(1).values<uint16_t>(m * k);
+            const size_t strips = 4 * groups(m), tiles = (k + 31) / 32;
+            std::vector<char> packed(tiling.a_bytes(), 0x55);
+            pack_a(tiling, values.data(), k, packed.data(), serial);
+            const std::vector<char> a =
+                with_room_for_a_tile(expected_a(values, k, m, k), strips, 4096);
+            assert_int_equal(packed.size(), a.size());
+            assert_same(packed.data(), a.data(), a.size(), "A", m, k);
+
+            std::vector<char> b = with_room_for_a_tile(
+                expected_b<uint16_t>(
+                    [&](size_t row, size_t column) { return values[column * k + row]; }, m, k, 0,
+                    0),
+                strips, 4128);
+            for (size_t strip = 0; strip < strips; ++strip) {
+                char* message = b.data() + strip * (tiles + 1) * 4128;
+                message[(tiles - 1) * 4128] &= 1;
+                std::memset(message + tiles * 4128, 0x55, 4128); // who packs it is another
+            }
+            packed.assign(tiling.b_bytes(), 0x55);
+            pack_b(tiling, values.data(), k, BLayout::n_by_k, 0, packed.data(), serial);
+            assert_int_equal(packed.size(), b.size());
+            assert_same(packed.data(), b.data(), b.size(), "B", m, k);
+        }
+}
+
+// And B a tile that says how: of each strip the biases of its own columns.
+void gelu_tiles_have_the_biases_of_their_strip(void**) {
+    for (const size_t n : {1, 64, 70, 300}) {
+        const GemmTiling tiling(gemm_bf16_gelu, 1, n, 40);
+        std::vector<float> bias = Random(1).reals(n);
+        bias.resize(b_strips(tiling) * 64);
+        std::vector<char> packed(tiling.b_bytes(), 0x55), message(4128);
+        std::vector<char> without = packed;
+        for (size_t strip = 0; strip < b_strips(tiling); ++strip) {
+            pack_gelu_tile(tiling, strip, bias.data() + strip * 64, packed.data());
+            pack_gelu_tile(tiling, strip, nullptr, without.data());
+            const size_t core = strip % 4, group = strip / 4;
+            const size_t place = (core * groups(n) + group) * 3 * 4128;
+            const size_t count = n > strip * 64 ? std::min(n - strip * 64, size_t{64}) : 0;
+            gelu_tile::write(bias.data() + strip * 64, count, message.data());
+            assert_memory_equal(packed.data() + place + 2 * 4128, message.data(), 4128);
+            gelu_tile::write(nullptr, count, message.data());
+            assert_memory_equal(without.data() + place + 2 * 4128, message.data(), 4128);
+            for (size_t i = 0; i < 2 * 4128; ++i) // tiles of K are left as they are
+                assert_int_equal(packed[place + i], 0x55);
+        }
+    }
+}
+
+// The message, value by value. A bias is what both of its parts make, each of them of 8 bits.
+void gelu_tile_is_what_it_says(void**) {
+    std::vector<float> bias = Random(1).reals(64);
+    bias[0] = 1.00390625f; // a tie: 1, and 2^-8
+    bias[1] = -3.0f;
+    bias[2] = 0x1.fffffep30f;
+    constexpr size_t count = 50;
+    std::vector<char> message(4128, 0x55);
+    gelu_tile::write(bias.data(), count, message.data());
+    const auto word = [&](size_t at) {
+        uint32_t value;
+        std::memcpy(&value, message.data() + at, sizeof value);
+        return value;
+    };
+    const auto half = [&](size_t at) {
+        uint16_t value;
+        std::memcpy(&value, message.data() + 32 + at, sizeof value);
+        return value;
+    };
+    const auto bf16 = [&](size_t at) {
+        return static_cast<double>(std::bit_cast<float>(uint32_t{half(at)} << 16));
+    };
+    assert_int_equal(word(0), 10);
+    for (size_t i = 1; i < 8; ++i)
+        assert_int_equal(word(4 * i), 0);
+    for (size_t column = 0; column < 64; ++column)
+        for (size_t row = 0; row < 4; ++row) {
+            const size_t at = column / 4 * 64 + (row * 4 + column % 4) * 2;
+            const double wanted = column < count ? static_cast<double>(bias[column]) : 0;
+            assert_true(std::fabs(bf16(at) - wanted) <= 0x1p-8 * std::fabs(wanted));
+            assert_true(std::fabs(bf16(at) - bf16(at + 32) - wanted) <=
+                        0x1p-16 * std::fabs(wanted));
+        }
+    assert_true(bf16(0) == 1 && bf16(32) == -0x1p-8);
+    assert_true(bf16(2) == -3 && bf16(34) == 0);
+    const auto minus = [](uint32_t value) { return ~value + 1; };
+    // From 1024 on: 32 lanes of each, or 16 and 16.
+    const struct {
+        size_t at, size;
+        uint32_t lower, upper;
+    } operands[] = {{1024, 2, 0x7fff, 0x7fff}, // all bits but the sign
+                    {1088, 2, 0x409b, 0x409b}, // 4.84375
+                    {1152, 2, 0x0080, 0x3f40}, // 2^-126, 0.75
+                    {1216, 2, 0x45d3, 0},      // 6752
+                    {1280, 2, 0x3f80, 0xbf80}, // 1, -1
+                    {1344, 2, 20030, 20030},
+                    {1408, 2, 311, 311},
+                    {1472, 4, minus(1025562592), minus(1025562592)},
+                    {1600, 4, minus(451476538), minus(451476538)},
+                    {1728, 4, 983616623, 983616623},
+                    {1920, 4, 0x3f400000, 0x3f400000}};
+    for (const auto& [at, size, lower, upper] : operands)
+        for (size_t lane = 0; lane < 32; ++lane) {
+            const uint32_t found = size == 2 ? half(at + lane * 2) : word(32 + at + lane * 4);
+            assert_int_equal(found, lane < 16 ? lower : upper);
+        }
+    for (size_t lane = 0; lane < 16; ++lane)
+        assert_int_equal(word(32 + 1856 + lane * 4), 0x4b400000); // 1.5 * 2^23
+    for (size_t i = 32 + 2048; i < 4128; ++i)
+        assert_int_equal(message[i], 0);
+}
+
 int32_t unpacked(int16_t value) {
     return value;
 }
@@ -240,6 +374,9 @@ void threads_change_nothing(void**) {
 
 void wrong_arguments(void**) {
     Serial serial;
+    char stays[1];
+    assert_error(unpack_c_band(select_kernels(nullptr).unpack, gemm_bf16_gelu, stays, stays, 256),
+                 NPUENC_E_INTERNAL, "stay on the device");
     const GemmTiling tiling(gemm_s8_s8, 2, 3, 4);
     const GemmTiling wide(gemm_s8_s32, 2, 3, 4);
     char nothing[1];
@@ -265,6 +402,9 @@ int main() {
         cmocka_unit_test(a_of_bf16),
         cmocka_unit_test(b_of_int8),
         cmocka_unit_test(b_of_bf16),
+        cmocka_unit_test(operands_of_gelu),
+        cmocka_unit_test(gelu_tiles_have_the_biases_of_their_strip),
+        cmocka_unit_test(gelu_tile_is_what_it_says),
         cmocka_unit_test(c_of_int32),
         cmocka_unit_test(c_of_int8),
         cmocka_unit_test(c_of_int16),

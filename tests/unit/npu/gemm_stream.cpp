@@ -187,6 +187,14 @@ class Core {
         for (size_t tile = 0; tile < a.size() / 4096; ++tile) {
             uint32_t header[8];
             std::memcpy(header, b.data() + tile * 4128, sizeof header);
+            if (header[0] == 10) {
+                assert_true(inside && is_next_a(overlay_));
+                inside = false;
+                for (size_t i = 0; i < 4096; ++i)
+                    assert_int_equal(a[tile * 4096 + i], 0);
+                send_gelu(c, b.data() + tile * 4128 + 32);
+                continue;
+            }
             assert_int_equal(header[0] & ~3u, bf16() && overlay_.result == GemmResult::s16 ? 4 : 0);
             for (size_t i = 2; i < 8; ++i)
                 assert_int_equal(header[i], 0);
@@ -194,6 +202,7 @@ class Core {
             assert_int_equal(first, !inside);
             inside = !last;
             multiply(a.data() + tile * 4096, b.data() + tile * 4128 + 32, first);
+            assert_false(last && is_next_a(overlay_));
             if (last)
                 send(c, header[1]);
         }
@@ -261,7 +270,35 @@ class Core {
             case GemmResult::f32:
                 append(static_cast<float>(sum));
                 break;
+            case GemmResult::gelu:
+                assert_true(false); // in another order
             }
+    }
+
+    // Two tiles of A, as if GELU were max(h, 0).
+    void send_gelu(std::vector<char>& c, const char* operands) const {
+        const size_t steps = overlay_.k_tile / 8;
+        for (size_t tile = 0; tile < 2; ++tile)
+            for (size_t i = 0; i < 8; ++i)
+                for (size_t s = 0; s < steps; ++s)
+                    for (size_t h = 0; h < 2; ++h)
+                        for (size_t row = 0; row < 4; ++row)
+                            for (size_t k = 0; k < 8; ++k) {
+                                const size_t column = tile * overlay_.k_tile + s * 8 + k;
+                                const size_t at = (i * 4 + column / 16) * 128 +
+                                                  (column % 16 / 4 * 2 + h) * 16 + row * 4 +
+                                                  column % 4;
+                                const size_t bias = column / 4 * 32 + row * 4 + column % 4;
+                                const double value = sums_[at] + element(operands, bias) -
+                                                     element(operands, bias + 16);
+                                const auto bits = std::bit_cast<uint32_t>(
+                                    std::max(static_cast<float>(value), 0.0f));
+                                assert_int_equal(bits & 0xffff, 0); // small integers
+                                const auto high = static_cast<uint16_t>(bits >> 16);
+                                char bytes[sizeof high];
+                                std::memcpy(bytes, &high, sizeof high);
+                                c.insert(c.end(), bytes, bytes + sizeof high);
+                            }
     }
 
     static double shifted(double sum, uint32_t shift) { // to nearest even
@@ -286,9 +323,9 @@ std::vector<char> interleave(const std::vector<char>& first, const std::vector<c
 
 // The whole array at work on three buffers.
 std::vector<char> run_array(const GemmTiling& tiling, const std::vector<char>& a,
-                            const std::vector<char>& b) {
+                            const std::vector<char>& b, const GemmTiling* before = nullptr) {
     Shims shims;
-    shims.run(gemm_stream(tiling).words());
+    shims.run(gemm_stream(tiling, before).words());
     assert_int_equal(shims.channels(), 16);
     std::vector<char> c(tiling.c_bytes());
     std::vector<bool> written(c.size() / 4);
@@ -425,6 +462,76 @@ void bf16_to_int16(void**) {
     }
 }
 
+// An MLP of small integers with max(h, 0) for GELU: what the first product leaves is A of the
+// second.
+void chained(const Shape& shape, size_t n_out) {
+    const auto [m, n, k] = shape;
+    Serial serial;
+    const GemmTiling first(gemm_bf16_gelu, m, n, k, GemmTiling::Replayed::b);
+    const size_t depth = first.n_groups() * 256;
+    const GemmTiling second(gemm_bf16_f32, m, n_out, depth, GemmTiling::Replayed::a);
+    const std::vector<uint16_t> x = small_values<uint16_t>(m * k, 1);
+    std::vector<uint16_t> up(n * k), down(n_out * depth); // few are not zero: sums are small
+    Random random(2);
+    for (size_t j = 0; j < n; ++j)
+        up[j * k + random.next() % k] = 0x4000;
+    for (size_t j = 0; j < n_out; ++j)
+        for (size_t i = 0; i < n; ++i)
+            down[j * depth + i] = small_values<uint16_t>(1, static_cast<uint32_t>(j * n + i))[0];
+    std::vector<float> bias(n);
+    for (size_t i = 0; i < n; ++i)
+        bias[i] = static_cast<float>(i % 5) - 2.0f;
+
+    std::vector<char> a(first.a_bytes(), 0x55), b(first.b_bytes(), 0x55);
+    pack_a(first, x.data(), k, a.data(), serial);
+    pack_b(first, up.data(), k, BLayout::n_by_k, 0, b.data(), serial);
+    for (size_t strip = 0; strip < b_strips(first); ++strip)
+        pack_gelu_tile(first, strip, bias.data() + std::min(strip * 64, n), b.data());
+    const std::vector<char> hidden = run_array(first, a, b);
+    b.assign(second.b_bytes(), 0x55);
+    pack_b(second, down.data(), depth, BLayout::n_by_k, 0, b.data(), serial);
+    const std::vector<char> packed = run_array(second, hidden, b, &first);
+    std::vector<float> c(m * n_out);
+    unpack_c(select_kernels(nullptr).unpack, second, packed.data(), c.data(), n_out, serial);
+
+    for (size_t row = 0; row < m; ++row) {
+        std::vector<double> h(n);
+        for (size_t i = 0; i < n; ++i) {
+            h[i] = static_cast<double>(bias[i]);
+            for (size_t j = 0; j < k; ++j)
+                h[i] += value_of(x[row * k + j]) * value_of(up[i * k + j]);
+        }
+        for (size_t column = 0; column < n_out; ++column) {
+            double sum = 0;
+            for (size_t i = 0; i < n; ++i)
+                sum += std::max(h[i], 0.0) * value_of(down[column * depth + i]);
+            assert_true(static_cast<double>(c[row * n_out + column]) == sum);
+        }
+    }
+}
+
+void results_are_the_next_a(void**) {
+    for (const Shape& shape : {Shape{1, 1, 1}, {63, 65, 64}, {255, 257, 33}, {520, 300, 70}})
+        for (const size_t n_out : {size_t{1}, size_t{70}, size_t{300}})
+            chained(shape, n_out);
+}
+
+void only_results_that_fit_are_the_next_a(void**) {
+    const auto first = [](size_t m, size_t n) {
+        return GemmTiling(gemm_bf16_gelu, m, n, 40, GemmTiling::Replayed::b);
+    };
+    const GemmTiling second(gemm_bf16_f32, 300, 600, 512, GemmTiling::Replayed::a);
+    const GemmTiling fits = first(300, 300);
+    gemm_stream(second, &fits);
+    const auto refuses = [](const GemmTiling& tiling, const GemmTiling& before) {
+        assert_error(gemm_stream(tiling, &before), NPUENC_E_INVALID, "A is not what");
+    };
+    refuses(second, first(600, 300));
+    refuses(second, first(300, 600));
+    refuses(second, GemmTiling(gemm_bf16_s16, 300, 300, 40));
+    refuses(GemmTiling(gemm_bf16_f32, 300, 600, 512), fits); // replays B
+}
+
 // Which tile comes when, from the loops that the cores run: also for products too large to compute.
 void tiles_come_in_order(void**) {
     const struct {
@@ -472,6 +579,49 @@ void tiles_come_in_order(void**) {
                 }
             }
         }
+}
+
+// Also of chains too large to compute: what is between the two products, with one order of groups
+// where it is written and another where it is read.
+void chained_tiles_come_in_order(void**) {
+    for (const auto& [m, n, k, n_out] : {std::array<size_t, 4>{1500, 2048, 512, 512},
+                                         {2304, 5120, 1280, 1280},
+                                         {2304, 16384, 40, 300},
+                                         {1, 16384, 1, 1},
+                                         {2304, 1, 1, 1}}) {
+        const GemmTiling first(gemm_bf16_gelu, m, n, k, GemmTiling::Replayed::b);
+        const size_t mg = (m + 255) / 256, ng = (n + 255) / 256, of_results = (n_out + 255) / 256;
+        const GemmTiling second(gemm_bf16_f32, m, n_out, ng * 256, GemmTiling::Replayed::a);
+        Shims writes, reads;
+        writes.run(gemm_stream(first).words());
+        reads.run(gemm_stream(second, &first).words());
+        for (uint32_t i = 0; i < 4; ++i) { // a column that writes, a row of cores that read
+            for (uint32_t half = 0; half < 2; ++half) {
+                Channel expected;
+                for (size_t block = 0; block < mg * ng * 2; ++block)
+                    expected.move(2, ((half * mg * ng * 2 + block) * 4 + i) * 8192, 8192);
+                const std::vector<Piece>& found = writes.moved(i, Shims::s2mm, half);
+                assert_int_equal(found.size(), expected.pieces.size());
+                for (size_t j = 0; j < found.size(); ++j) {
+                    assert_int_equal(found[j].offset, expected.pieces[j].offset);
+                    assert_int_equal(found[j].bytes, expected.pieces[j].bytes);
+                }
+            }
+            Channel expected;
+            for (size_t m_group = 0; m_group < mg; ++m_group)
+                for (size_t result = 0; result < of_results; ++result)
+                    for (size_t j = 0; j < ng; ++j)
+                        expected.move(0, (((i / 2 * ng + j) * mg + m_group) * 2 + i % 2) * 32768,
+                                      32768);
+            const std::vector<Piece>& found = reads.moved(i, Shims::mm2s, 0);
+            assert_int_equal(found.size(), expected.pieces.size());
+            for (size_t j = 0; j < found.size(); ++j) {
+                assert_int_equal(found[j].argument, 0);
+                assert_int_equal(found[j].offset, expected.pieces[j].offset);
+                assert_int_equal(found[j].bytes, expected.pieces[j].bytes);
+            }
+        }
+    }
 }
 
 // The model itself, on a descriptor that uses every dimension.
@@ -525,7 +675,10 @@ int main() {
         cmocka_unit_test(int8_to_int8),
         cmocka_unit_test(bf16_to_f32),
         cmocka_unit_test(bf16_to_int16),
+        cmocka_unit_test(results_are_the_next_a),
+        cmocka_unit_test(only_results_that_fit_are_the_next_a),
         cmocka_unit_test(tiles_come_in_order),
+        cmocka_unit_test(chained_tiles_come_in_order),
         cmocka_unit_test(model_follows_dimensions),
         cmocka_unit_test(problems_follow_one_another),
     };

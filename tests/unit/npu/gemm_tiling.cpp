@@ -53,6 +53,59 @@ void known_products(void**) {
     }
 }
 
+// The two products of base's MLP, of many rows, and of the widest that a chain takes.
+void chained_products(void**) {
+    const struct {
+        size_t m, n, k;
+        GemmTiling::Replayed replayed;
+        size_t k_tiles, chain, a_bytes, c_bytes, last_index;
+    } products[] = {
+        {1500, 2048, 512, GemmTiling::Replayed::b, 17, 6, 1671168, 6291456, 47},
+        {1500, 512, 2048, GemmTiling::Replayed::a, 64, 2, 6291456, 3145728, 11},
+        {100, 2304, 300, GemmTiling::Replayed::a, 10, 9, 163840, 2359296, 8},
+        {2304, 16384, 32480, GemmTiling::Replayed::b, 1016, 9, 149815296, 75497472, 575},
+    };
+    for (const auto& p : products) {
+        const GemmOverlay& overlay =
+            p.k_tiles == 64 || p.k_tiles == 10 ? gemm_bf16_f32 : gemm_bf16_gelu;
+        const GemmTiling tiling(overlay, p.m, p.n, p.k, p.replayed);
+        assert_int_equal(tiling.k_tiles(), p.k_tiles);
+        assert_int_equal(tiling.replays_a(), p.replayed == GemmTiling::Replayed::a);
+        assert_int_equal(tiling.chain(), p.chain);
+        assert_int_equal(tiling.a_bytes(), p.a_bytes);
+        assert_int_equal(tiling.c_bytes(), p.c_bytes);
+        assert_int_equal(tiling.output_index(tiling.m_groups() - 1, tiling.n_groups() - 1),
+                         p.last_index);
+        assert_true(gemm_stream(tiling).operations() <= 80);
+    }
+    const auto refuses = [](const GemmOverlay& overlay, size_t m, size_t n, size_t k,
+                            GemmTiling::Replayed replayed, const char* part) {
+        assert_error(GemmTiling(overlay, m, n, k, replayed), NPUENC_E_UNSUPPORTED, part);
+    };
+    refuses(gemm_bf16_gelu, 2305, 1, 1, GemmTiling::Replayed::b, "M = 2305 is above 2304");
+    refuses(gemm_bf16_f32, 1, 2305, 1, GemmTiling::Replayed::a, "N = 2305 is above 2304");
+    refuses(gemm_bf16_gelu, 1, 16385, 1, GemmTiling::Replayed::b, "N = 16385");
+    refuses(gemm_bf16_gelu, 1, 1, 32481, GemmTiling::Replayed::b, "K = 32481 is above 32480");
+}
+
+// Tiles of what is the next A, one for each core.
+void places_of_the_next_a(void**) {
+    const GemmTiling tiling(gemm_bf16_gelu, 600, 300, 70, GemmTiling::Replayed::b);
+    std::vector<bool> taken(tiling.c_bytes() / 8192);
+    for (size_t column = 0; column < 4; ++column)
+        for (size_t row = 0; row < 4; ++row)
+            for (size_t i = 0; i < 3; ++i)
+                for (size_t j = 0; j < 2; ++j) {
+                    const size_t place =
+                        tiling.c_offset(row, tiling.output_index(i, j), 0, 0, column);
+                    assert_int_equal(place,
+                                     ((row / 2 * 6 + j * 3 + i) * 8 + row % 2 * 4 + column) * 8192);
+                    assert_false(taken[place / 8192]);
+                    taken[place / 8192] = true;
+                }
+    assert_int_equal(taken.size(), 4 * 4 * 3 * 2);
+}
+
 // Every message and chunk has a place of its own, and together they fill the buffers.
 void places_fill_the_buffers(void**) {
     for (const GemmOverlay* overlay : gemm_overlays)
@@ -148,6 +201,8 @@ void unknown_overlays(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(known_products),
+        cmocka_unit_test(chained_products),
+        cmocka_unit_test(places_of_the_next_a),
         cmocka_unit_test(places_fill_the_buffers),
         cmocka_unit_test(limits),
         cmocka_unit_test(unknown_overlays),

@@ -3,6 +3,7 @@
 // where another one differs.
 #include "npu/self_test.hpp"
 
+#include <cmath>
 #include <functional>
 #include <set>
 
@@ -21,6 +22,7 @@ class Changed final : public Device {
   public:
     std::function<void(const Matmul&, void* c)> product;
     std::function<void(const Linear&, uint16_t* y)> layer;
+    std::function<void(const Linear&, float* y)> mlp_results;
     std::function<void(int8_t* out)> attended;
     std::set<npuenc_dtype> products_of; // result types
 
@@ -43,6 +45,19 @@ class Changed final : public Device {
         cpu_.linear(weight, shape, x, y, stats);
         if (layer)
             layer(shape, static_cast<uint16_t*>(y));
+    }
+    bool has_mlp(size_t, size_t, size_t) const override { return true; }
+    void mlp(const Weight& up, const Weight& down, const Linear& shape, const void* x, void* y,
+             Stats& stats) override {
+        Linear first = shape, second = shape;
+        first.y_type = second.x_type = NPUENC_BF16;
+        first.ldy = second.ldx = up.n_out();
+        first.gelu = true;
+        std::vector<uint16_t> hidden(shape.rows * up.n_out());
+        cpu_.linear(up, first, x, hidden.data(), stats);
+        cpu_.linear(down, second, hidden.data(), y, stats);
+        if (mlp_results)
+            mlp_results(shape, static_cast<float*>(y));
     }
     void layer_norm(size_t, size_t, const float*, const float*, const float*, float*) override {}
     void convert(npuenc_dtype, size_t, const float*, void*) override {}
@@ -80,7 +95,7 @@ class Changed final : public Device {
 void the_array_passes(void**) {
     const std::unique_ptr<NpuDevice> device = open_array();
     run_self_test(*device);
-    assert_int_equal(module_counts().programs_made, 6);
+    assert_int_equal(module_counts().programs_made, 8);
 }
 
 // What a device does wrongly while no call of it fails.
@@ -160,6 +175,28 @@ void a_wrong_element_of_a_layer_is_found(void**) {
     assert_error(run_self_test(device), NPUENC_E_DEVICE, "self-test: gemm_bf16: element (255, 0)");
 }
 
+// A sixteenth is beyond all that rounding does to differences of such hidden values near zero, and
+// columns that have changed places are found among 256 x 256.
+void a_wrong_mlp_is_found(void**) {
+    const char* said = "self-test: gemm_bf16 with GELU: element (";
+    Changed device;
+    device.mlp_results = [](const Linear& shape, float* y) {
+        y[255 * shape.ldy + 254] += std::ldexp(std::fabs(y[255 * shape.ldy + 254]) + 16, -4);
+    };
+    assert_error(run_self_test(device), NPUENC_E_DEVICE, "GELU: element (255, 254) is ");
+    device.mlp_results = [](const Linear&, float* y) { y[3] = NAN; };
+    assert_error(run_self_test(device), NPUENC_E_DEVICE, "GELU: element (0, 3) is nan");
+    device.mlp_results = [](const Linear& shape, float* y) {
+        for (size_t row = 0; row < shape.rows; ++row)
+            std::swap(y[row * shape.ldy + 200], y[row * shape.ldy + 201]);
+    };
+    assert_error(run_self_test(device), NPUENC_E_DEVICE, said);
+    device.mlp_results = [](const Linear& shape, float* y) {
+        std::fill_n(y, shape.rows * shape.ldy, 0.0f);
+    };
+    assert_error(run_self_test(device), NPUENC_E_DEVICE, said);
+}
+
 void results_that_are_not_there_are_found(void**) {
     Changed device;
     device.product = [](const Matmul& shape, void* c) {
@@ -204,6 +241,7 @@ int main() {
         cmocka_unit_test(a_device_that_computes_rightly_passes),
         cmocka_unit_test(one_wrong_element_is_found_wherever_it_is),
         cmocka_unit_test(a_wrong_element_of_a_layer_is_found),
+        cmocka_unit_test(a_wrong_mlp_is_found),
         cmocka_unit_test(results_that_are_not_there_are_found),
         cmocka_unit_test(attention_that_is_none_is_found),
         cmocka_unit_test(failures_of_the_device_keep_their_kind),

@@ -4,6 +4,7 @@
 //
 //     firmware_test [GROUP...]: products, one_core, damage, arithmetic, figures; all by default
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +18,7 @@
 #include "cpu/cpu_device.hpp"
 #include "kernels/aie2/attention_s8_64x64.hpp"
 #include "kernels/aie2/container/xclbin.hpp"
+#include "kernels/aie2/gelu_tile.hpp"
 #include "kernels/aie2/matmul_s8_16x16.hpp"
 #include "npu/gemm_packing.hpp"
 #include "npu/gemm_stream.hpp"
@@ -24,6 +26,7 @@
 #include "tests/virtual_npu/firmware/firmware.hpp"
 #include "tests/virtual_npu/firmware/gemm_arithmetic.hpp"
 #include "tests/virtual_npu/products/bf16_model.hpp"
+#include "tests/virtual_npu/products/gelu_model.hpp"
 #include "tests/virtual_npu/products/product.hpp"
 #include "tools/npusim/instruction_stream.hpp"
 
@@ -151,10 +154,29 @@ void check_product(Both& both, const GemmOverlay& overlay, size_t m, size_t n, s
     assert_true(unpacked(tiling, outcome.buffers[2]) == plain_product(overlay, operands, shift));
 }
 
+Command gelu_command(const GemmTiling& tiling, const GeluOperands& operands) {
+    const InstructionStream stream = gemm_stream(tiling);
+    Packed inputs = packed(tiling, operands);
+    return {
+        {stream.words().begin(), stream.words().end()},
+        {std::move(inputs.a), std::move(inputs.b), std::vector<uint8_t>(tiling.c_bytes(), 0xa5)}};
+}
+
+void check_gelu(Both& both, size_t m, size_t n, size_t k) {
+    const GemmTiling tiling(gemm_bf16_gelu, m, n, k);
+    const GeluOperands operands = make_gelu_operands(m, n, k, 7);
+    const std::string what = title_of(gemm_bf16_gelu) + " " + std::to_string(m) + " x " +
+                             std::to_string(n) + " x " + std::to_string(k);
+    const Outcome outcome = both.run(gelu_command(tiling, operands), what.c_str());
+    assert_int_equal(outcome.end, End::done);
+    assert_true(unpacked_gelu(tiling, outcome.buffers[2]) == plain_gelu(operands));
+}
+
 // One tile of K and many, odd sizes, groups both ways: strips of A replayed, and of B.
+constexpr size_t shapes[][3] = {{1, 1, 1},       {64, 64, 64},   {65, 63, 65},  {3, 257, 130},
+                                {255, 511, 129}, {513, 257, 31}, {70, 300, 515}};
+
 void products_are_the_same(void**) {
-    constexpr size_t shapes[][3] = {{1, 1, 1},       {64, 64, 64},   {65, 63, 65},  {3, 257, 130},
-                                    {255, 511, 129}, {513, 257, 31}, {70, 300, 515}};
     for (const GemmOverlay* overlay : gemm_overlays) {
         Both both;
         both.load(overlay->name);
@@ -165,6 +187,13 @@ void products_are_the_same(void**) {
     }
 }
 
+void gelu_is_the_same(void**) {
+    Both both;
+    both.load(gemm_bf16_gelu.name);
+    for (const auto& [m, n, k] : shapes) // without a load between them
+        check_gelu(both, m, n, k);
+}
+
 // In odd numbers of results, so that those of f32 begin in either half of the core's OUT.
 void forms_of_results_take_turns(void**) {
     Both both;
@@ -173,6 +202,17 @@ void forms_of_results_take_turns(void**) {
         for (const size_t groups : {1, 3, 2})
             for (const GemmOverlay* overlay : {&gemm_bf16_s16, &gemm_bf16_f32})
                 check_product(both, *overlay, 70, groups * output_group, k, Values::any, 0);
+}
+
+void gelu_takes_turns(void**) {
+    Both both;
+    both.load(gemm_bf16_gelu.name);
+    for (const size_t k : {20, 100})
+        for (const size_t groups : {1, 3, 2})
+            for (const GemmOverlay* overlay : {&gemm_bf16_f32, &gemm_bf16_s16}) {
+                check_gelu(both, 70, groups * output_group - 9, k);
+                check_product(both, *overlay, 70, groups * output_group, k, Values::any, 0);
+            }
 }
 
 void overlays_take_turns(void**) {
@@ -388,6 +428,19 @@ void damage_ends_the_same(void**) {
     assert_true(unpacked(tiling, both.run(good, "the end").buffers[2]) == expected);
 }
 
+// No transfer of results, and the end is that of the inputs.
+void leave_results(Command& command) {
+    for (uint32_t column = 0; column < array_cores; ++column)
+        for (uint32_t channel = 0; channel < 2; ++channel) {
+            find(command, push_of(DmaDirection::s2mm, channel, column))[write_address] =
+                shim_descriptor_address(column, 15);
+            find(command, push_of(DmaDirection::mm2s, channel, column))[write_value] |= 1u << 31;
+        }
+    for (const npusim::Operation& operation : operations_of(command))
+        if (operation.kind == Kind::sync)
+            command.stream[operation.at / 4 + 2] |= 1;
+}
+
 // Results that nobody takes: the array goes on until it has no room for them and for its inputs, 6
 // tiles before a core. There are 6 pieces of results on their way, two of them in the core: a
 // result is two, and one in int16 of bf16, and no result is begun that has no room as a whole.
@@ -415,21 +468,27 @@ void room_is_the_same(void**) {
                 for (size_t column = 0; column < array_cores; ++column)
                     if (int16[group % int16.size()])
                         command.buffers[1][tiling.b_offset(column, group)] |= 4;
-            for (uint32_t column = 0; column < array_cores; ++column)
-                for (uint32_t channel = 0; channel < 2; ++channel) {
-                    find(command, push_of(DmaDirection::s2mm, channel, column))[write_address] =
-                        shim_descriptor_address(column, 15);
-                    find(command, push_of(DmaDirection::mm2s, channel, column))[write_value] |=
-                        1u << 31;
-                }
-            for (const npusim::Operation& operation : operations_of(command))
-                if (operation.kind == Kind::sync)
-                    command.stream[operation.at / 4 + 2] |= 1; // for the inputs
+            leave_results(command);
             Both both;
             both.load(overlay.name);
             assert_int_equal(both.run(command, "no results").end,
                              too_many == 0 ? End::done : End::hang);
         }
+}
+
+// The same of GELU: there is room for 6 results, of two tiles each. The first tile of the next one
+// is multiplied, and with the 6 before a core that makes 19.
+void room_for_gelu_is_the_same(void**) {
+    for (const size_t groups : {9, 10}) {
+        const size_t m = 64, n = groups * output_group, k = gemm_bf16_gelu.k_tile;
+        const GemmTiling tiling(gemm_bf16_gelu, m, n, k);
+        Command command = gelu_command(tiling, make_gelu_operands(m, n, k, 23));
+        leave_results(command);
+        Both both;
+        both.load(gemm_bf16_gelu.name);
+        assert_int_equal(both.run(command, "no results of GELU").end,
+                         groups == 9 ? End::done : End::hang);
+    }
 }
 
 // Tiles that a product does not need stay in the array when their buffers are gone, and the next
@@ -601,6 +660,186 @@ void s8_arithmetic_is_exact(void**) {
     }
 }
 
+constexpr size_t gelu_elements = virtual_npu::core_tile * virtual_npu::core_tile;
+
+// What follows the header of a tile of GELU.
+std::vector<uint8_t> gelu_operands(const float* bias) {
+    std::vector<char> message(gemm_bf16_gelu.b_message);
+    gelu_tile::write(bias, core_tile, message.data());
+    return {message.begin() + gemm_bf16_gelu.b_header, message.end()};
+}
+
+template <class T>
+void fill(std::vector<uint8_t>& operands, size_t at, size_t lanes, T value) {
+    for (size_t i = 0; i < lanes; ++i)
+        std::memcpy(&operands[at + i * sizeof value], &value, sizeof value);
+}
+
+// Where a result lies: as A of another product.
+size_t gelu_place(size_t i, size_t j) {
+    return j / 32 * 2048 + i / 8 * 256 + j % 32 / 8 * 64 + i % 8 * 8 + j % 8;
+}
+
+void assert_gelu_is_the_models(const std::vector<uint32_t>& sums,
+                               const std::vector<uint8_t>& operands, const char* what) {
+    constexpr size_t n = virtual_npu::core_tile;
+    std::vector<uint16_t> expected(gelu_elements), found(gelu_elements);
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j < n; ++j)
+            expected[gelu_place(i, j)] = gelu_model(sums[i * n + j], i, j, operands.data());
+    for (const auto& arithmetic : virtual_npu::gemm_arithmetic()) {
+        std::ranges::fill(found, 0xa5a5);
+        assert_true(arithmetic.gelu(sums.data(), operands.data(),
+                                    reinterpret_cast<uint8_t*>(found.data())));
+        if (found != expected) {
+            print_error("%s, %s\n", arithmetic.name, what);
+            fail_msg("differs from the model");
+        }
+    }
+}
+
+// f32 bits with exponents about `exponent`, some of them zero.
+uint32_t any_f32(std::mt19937& random, int exponent, int spread) {
+    return static_cast<uint32_t>(any_bf16(random, exponent, spread)) << 16 |
+           (static_cast<uint32_t>(random()) & 0xffff);
+}
+
+void gelu_arithmetic_is_the_models(void**) {
+    const struct {
+        int of_sums, of_biases, spread;
+    } cases[] = {{0, 0, 3},      {2, 1, 2},       {0, -20, 8},  {-4, 2, 2},
+                 {-60, -60, 60}, {-126, -126, 0}, {-120, 3, 4}, {3, -120, 4},
+                 {60, 60, 60},   {120, 3, 4},     {3, 20, 20}};
+    std::mt19937 random(3);
+    std::vector<uint32_t> sums(gelu_elements);
+    for (int turn = 0; turn < 4; ++turn)
+        for (const auto& [of_sums, of_biases, spread] : cases) {
+            std::vector<float> bias(core_tile);
+            for (uint32_t& sum : sums)
+                sum = any_f32(random, of_sums, spread);
+            for (float& value : bias)
+                value = std::bit_cast<float>(any_f32(random, of_biases, spread));
+            const std::string what = "sums about 2^" + std::to_string(of_sums) + ", biases 2^" +
+                                     std::to_string(of_biases);
+            assert_gelu_is_the_models(sums, gelu_operands(bias.data()), what.c_str());
+            // A sum that its bias cancels but for a few of its last places.
+            for (size_t i = 0; i < sums.size(); ++i)
+                sums[i] = std::bit_cast<uint32_t>(-bias[i % core_tile]) ^
+                          (static_cast<uint32_t>(random()) & 3);
+            assert_gelu_is_the_models(sums, gelu_operands(bias.data()), "cancelled");
+        }
+}
+
+// It is the message that says what is computed: with other factors and coefficients, whose sums
+// wrap, and with results about the least normal value.
+void gelu_arithmetic_takes_any_operands(void**) {
+    namespace tile = gelu_tile;
+    std::mt19937 random(4);
+    std::vector<uint32_t> sums(gelu_elements);
+    std::vector<float> bias(core_tile);
+    for (int turn = 0; turn < 60; ++turn) {
+        const bool tiny = turn % 3 == 2;
+        const int exponent = tiny ? -63 : 0;
+        for (uint32_t& sum : sums)
+            sum = any_f32(random, exponent, 6);
+        for (float& value : bias)
+            value = std::bit_cast<float>(any_f32(random, exponent, 6));
+        std::vector<uint8_t> operands = gelu_operands(bias.data());
+        const auto int16 = [&] { return static_cast<int16_t>(random()); };
+        const auto int32 = [&] { return static_cast<uint32_t>(random()); };
+        const auto positive = [&](int about) {
+            return static_cast<uint16_t>(any_bf16(random, about, 3) & 0x7fff);
+        };
+        fill(operands, tile::largest, 32, positive(2));
+        fill(operands, tile::scale, 16, any_bf16(random, 13, 3));
+        fill(operands, tile::c3, 32, int16());
+        fill(operands, tile::c2, 32, int32());
+        fill(operands, tile::c1, 32, int32());
+        fill(operands, tile::c0, 32, int32());
+        if (turn % 3 > 0) {
+            fill(operands, tile::magnitude, 32, static_cast<uint16_t>(random() & 0x7fff));
+            for (const size_t half : {0, 32}) {
+                fill(operands, tile::least + half, 16, any_bf16(random, exponent, 3));
+                fill(operands, tile::signs + half, 16, any_bf16(random, exponent, 3));
+            }
+            fill(operands, tile::units, 32, static_cast<int16_t>(tiny ? 0 : int16() % 1000));
+            fill(operands, tile::integers, 16, any_f32(random, 23, 2));
+            fill(operands, tile::results, 32, any_f32(random, 2 * exponent, tiny ? 0 : 2));
+        }
+        assert_gelu_is_the_models(sums, operands, "any operands");
+    }
+}
+
+void gelu_of_all_bf16_is_near_float64(void**) {
+    const std::vector<uint8_t> operands = gelu_operands(nullptr);
+    std::vector<uint32_t> all;
+    for (uint32_t bits = 0; bits < 0x10000; ++bits)
+        if ((bits & 0x7f80) != 0x7f80)
+            all.push_back(bits << 16);
+    all.resize((all.size() + gelu_elements - 1) / gelu_elements * gelu_elements);
+    const auto value_of = [](uint32_t f32) {
+        return static_cast<double>(std::bit_cast<float>(f32));
+    };
+    double farthest = 0;
+    for (size_t first = 0; first < all.size(); first += gelu_elements) {
+        const std::vector<uint32_t> sums(all.begin() + static_cast<ptrdiff_t>(first),
+                                         all.begin() +
+                                             static_cast<ptrdiff_t>(first + gelu_elements));
+        assert_gelu_is_the_models(sums, operands, "all bf16");
+        std::vector<uint16_t> found(gelu_elements);
+        assert_true(virtual_npu::gemm_arithmetic().back().gelu(
+            sums.data(), operands.data(), reinterpret_cast<uint8_t*>(found.data())));
+        for (size_t i = 0; i < gelu_elements; ++i) {
+            const double h = value_of(sums[i]), exact = exact_gelu(h);
+            const double y = value_of(
+                static_cast<uint32_t>(found[gelu_place(i / core_tile, i % core_tile)]) << 16);
+            const double beside_rounding = std::fabs(y - exact) - 0x1p-8 * std::fabs(y);
+            farthest = std::max(farthest, beside_rounding);
+            if (!(beside_rounding <= 2.2e-4)) {
+                print_error("%.9g: %.9g, exact %.9g\n", h, y, exact);
+                fail();
+            }
+        }
+    }
+    std::printf("GELU is within %.3g of float64, beside rounding to bf16\n", farthest);
+}
+
+void gelu_of_what_is_not_finite_is_noticed(void**) {
+    const std::vector<uint8_t> good = gelu_operands(nullptr);
+    const std::vector<uint32_t> zeros(gelu_elements);
+    std::vector<uint16_t> result(gelu_elements);
+    for (const auto& arithmetic : virtual_npu::gemm_arithmetic()) {
+        const auto computes = [&](const std::vector<uint32_t>& sums,
+                                  const std::vector<uint8_t>& operands) {
+            return arithmetic.gelu(sums.data(), operands.data(),
+                                   reinterpret_cast<uint8_t*>(result.data()));
+        };
+        assert_true(computes(zeros, good));
+        // Infinite, NaN, and infinite in bf16. Minus infinity there is not used.
+        for (const uint32_t sum : {0x7f800000u, 0xff800000u, 0x7fc00000u, 0x7f7fffffu}) {
+            std::vector<uint32_t> sums = zeros;
+            sums[77] = sum;
+            assert_false(computes(sums, good));
+        }
+        std::vector<uint32_t> sums = zeros;
+        sums[77] = 0xff7fffff;
+        assert_true(computes(sums, good));
+        assert_int_equal(result[gelu_place(1, 13)], 0);
+
+        std::vector<uint8_t> operands = good;
+        fill(operands, gelu_tile::biases + 99 * 2, 1, uint16_t{0x7f80});
+        assert_false(computes(zeros, operands));
+        for (const size_t operand :
+             {gelu_tile::magnitude, gelu_tile::largest, gelu_tile::least, gelu_tile::scale,
+              gelu_tile::signs, gelu_tile::c3, gelu_tile::units, gelu_tile::c2, gelu_tile::c1,
+              gelu_tile::c0, gelu_tile::integers, gelu_tile::results}) {
+            operands = good; // one lane is another
+            operands[operand + 3 * 4] ^= 1;
+            assert_false(computes(zeros, operands));
+        }
+    }
+}
+
 double seconds(clockid_t clock) {
     timespec now{};
     clock_gettime(clock, &now);
@@ -646,16 +885,23 @@ int main(int argc, char** argv) {
     } all[] = {
         {"products", cmocka_unit_test(products_are_the_same)},
         {"products", cmocka_unit_test(forms_of_results_take_turns)},
+        {"products", cmocka_unit_test(gelu_is_the_same)},
+        {"products", cmocka_unit_test(gelu_takes_turns)},
         {"products", cmocka_unit_test(overlays_take_turns)},
         {"one_core", cmocka_unit_test(one_core_is_the_same)},
         {"damage", cmocka_unit_test(damage_ends_the_same)},
         {"damage", cmocka_unit_test(room_is_the_same)},
+        {"damage", cmocka_unit_test(room_for_gelu_is_the_same)},
         {"damage", cmocka_unit_test(leftovers_are_kept)},
         {"damage", cmocka_unit_test(stops_when_told)},
         {"damage", cmocka_unit_test(unknown_overlays_are_refused)},
         {"arithmetic", cmocka_unit_test(bf16_arithmetic_is_the_models)},
         {"arithmetic", cmocka_unit_test(not_finite_is_noticed)},
         {"arithmetic", cmocka_unit_test(s8_arithmetic_is_exact)},
+        {"arithmetic", cmocka_unit_test(gelu_arithmetic_is_the_models)},
+        {"arithmetic", cmocka_unit_test(gelu_arithmetic_takes_any_operands)},
+        {"arithmetic", cmocka_unit_test(gelu_of_all_bf16_is_near_float64)},
+        {"arithmetic", cmocka_unit_test(gelu_of_what_is_not_finite_is_noticed)},
         {"figures", cmocka_unit_test(figures)},
     };
     int failed = 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/aie2/gelu_tile.hpp"
 #include "tests/virtual_npu/products/bf16_model.hpp"
 
 #define INLINE inline __attribute__((always_inline))
@@ -248,11 +249,190 @@ INLINE bool multiply_bf16(const uint16_t* a, const uint16_t* b, uint32_t* sums) 
     return true;
 }
 
+// The operands of GELU that all elements share.
+class Operands {
+  public:
+    explicit Operands(const uint8_t* bytes) : bytes_(bytes) {}
+
+    template <class T>
+    T at(size_t offset, size_t lanes) {
+        T value, other;
+        std::memcpy(&value, bytes_ + offset, sizeof value);
+        for (size_t i = 1; i < lanes; ++i) {
+            std::memcpy(&other, bytes_ + offset + i * sizeof other, sizeof other);
+            are_shared_ = are_shared_ && other == value;
+        }
+        return value;
+    }
+    uint16_t lower_half(size_t offset) { return at<uint16_t>(offset, 16); }
+    uint16_t upper_half(size_t offset) { return at<uint16_t>(offset + 32, 16); }
+    bool are_shared() const { return are_shared_; }
+
+  private:
+    const uint8_t* bytes_;
+    bool are_shared_ = true;
+};
+
+// A finite term of a multiply-accumulate, without error, and the exponent of its binade as the
+// hardware takes it.
+struct Term {
+    double value;
+    int exponent;
+};
+constexpr int no_exponent = -900; // of a zero: below that of all products
+
+INLINE Term term_of(uint32_t f32) {
+    const int field = static_cast<int>(f32 >> 23 & 0xff);
+    const int if_zero = -static_cast<int>((f32 & 0x7fffffff) == 0) & no_exponent;
+    return {std::bit_cast<float>(f32), std::max(field, 1) - 127 + if_zero};
+}
+
+INLINE uint32_t f32_of(uint16_t bf16) {
+    return static_cast<uint32_t>(bf16) << 16;
+}
+
+INLINE Term product_of(uint16_t a, uint16_t b) {
+    const Term of_a = term_of(f32_of(a)), of_b = term_of(f32_of(b));
+    return {of_a.value * of_b.value, std::max(of_a.exponent + of_b.exponent, no_exponent)};
+}
+
+// sum + both products, as multiply_bf16 adds them: M puts a term on the grid, and takes itself off
+// again without error. Three terms on it are below 2^27 places, so their sum is exact, and its
+// conversion to f32 is the rounding to 24 bits. Below the normal range that has fewer bits, but the
+// hardware has zeros there: of all that does not become 2^-126 with 24.
+INLINE uint32_t add_two(uint32_t sum, Term a, Term b) {
+    const Term of_sum = term_of(sum);
+    const int top = std::max(of_sum.exponent, std::max(a.exponent, b.exponent));
+    const auto m = std::bit_cast<double>(
+        (static_cast<uint64_t>(static_cast<uint32_t>(top + 52 - 23 + 1023)) << 52) +
+        (uint64_t{1} << 51));
+    const double exact = ((of_sum.value + m) - m) + (((a.value + m) - m) + ((b.value + m) - m));
+    constexpr auto least = std::bit_cast<int64_t>(0x1p-126 - 0x1p-151);
+    const bool is_zero = (std::bit_cast<int64_t>(exact) & INT64_MAX) < least;
+    return std::bit_cast<uint32_t>(static_cast<float>(exact)) & (0x80000000 | (is_zero - 1u));
+}
+
+INLINE uint16_t to_bf16(uint32_t f32) { // to nearest even
+    return static_cast<uint16_t>((f32 + 0x7fff + (f32 >> 16 & 1)) >> 16);
+}
+
+// Numbers are in the order of these integers.
+INLINE int16_t order_of(uint16_t bf16) {
+    const auto bits = static_cast<int16_t>(bf16);
+    return static_cast<int16_t>(bits ^ (bits >> 15 & 0x7fff));
+}
+INLINE uint16_t smaller(uint16_t a, uint16_t b) {
+    return order_of(a) < order_of(b) ? a : b;
+}
+INLINE uint16_t larger(uint16_t a, uint16_t b) {
+    return order_of(a) < order_of(b) ? b : a;
+}
+
+// The low 16 bits of value / 2^bits, rounded to nearest even. A carry out of 32 bits is above them.
+template <unsigned bits>
+INLINE int16_t shifted_low(uint32_t value) {
+    constexpr uint32_t below_half = (1u << (bits - 1)) - 1;
+    return static_cast<int16_t>((value + below_half + (value >> bits & 1)) >> bits);
+}
+
+// a b modulo 2^32.
+INLINE uint32_t product_of_integers(int16_t a, int16_t b) {
+    return static_cast<uint32_t>(int32_t{a} * b);
+}
+
+INLINE bool is_not_finite(uint32_t f32) {
+    return (f32 & 0x7f800000) == 0x7f800000;
+}
+
+// A row at a time, as loops that the compiler makes vectors of: so nothing in them branches.
+INLINE bool gelu(const uint32_t* sums, const uint8_t* operands, uint8_t* result) {
+    namespace tile = npuenc::gelu_tile;
+    Operands shared(operands);
+    const auto magnitude = shared.at<uint16_t>(tile::magnitude, 32);
+    const auto largest = shared.at<uint16_t>(tile::largest, 32);
+    const uint16_t least = shared.lower_half(tile::least);
+    const uint16_t offset = shared.upper_half(tile::least);
+    const uint16_t scale = shared.lower_half(tile::scale), none = shared.upper_half(tile::scale);
+    const uint16_t plus = shared.lower_half(tile::signs), minus = shared.upper_half(tile::signs);
+    const auto c3 = shared.at<int16_t>(tile::c3, 32), units = shared.at<int16_t>(tile::units, 32);
+    const auto c2 = shared.at<uint32_t>(tile::c2, 32), c1 = shared.at<uint32_t>(tile::c1, 32);
+    const auto c0 = shared.at<uint32_t>(tile::c0, 32);
+    const auto integers = shared.at<uint32_t>(tile::integers, 16);
+    const auto results = shared.at<uint32_t>(tile::results, 32);
+    const uint16_t factors[] = {largest, least, offset, scale, none, plus, minus};
+    uint32_t others = is_not_finite(integers);
+    for (const uint16_t factor : factors)
+        others |= is_not_finite(f32_of(factor));
+    // Zeros hide what they multiply.
+    if (!shared.are_shared() || (none & 0x7fff) != 0 || others)
+        return false;
+    const Term zero = product_of(none, none), minus_offset = product_of(offset, minus);
+
+    // Biases, of four rows: all others are like them.
+    constexpr size_t rows = 4;
+    Term upper[rows][core_tile], lower[rows][core_tile];
+    for (size_t row = 0; row < rows; ++row)
+        for (size_t column = 0; column < core_tile; ++column) {
+            const size_t at = tile::biases + column / tile::columns * 64 +
+                              (row * tile::columns + column % tile::columns) * sizeof(uint16_t);
+            uint16_t high, minus_low;
+            std::memcpy(&high, operands + at, sizeof high);
+            std::memcpy(&minus_low, operands + at + 32, sizeof minus_low);
+            others |= is_not_finite(f32_of(high)) | is_not_finite(f32_of(minus_low));
+            upper[row][column] = product_of(high, plus);
+            lower[row][column] = product_of(minus_low, minus);
+        }
+
+    for (size_t row = 0; row < core_tile; ++row) {
+        const uint32_t* of_row = sums + row * core_tile;
+        uint16_t h[core_tile], relu[core_tile];
+        int16_t z[core_tile];
+        uint32_t less[core_tile];
+        for (size_t column = 0; column < core_tile; ++column) {
+            others |= is_not_finite(of_row[column]);
+            h[column] = to_bf16(
+                add_two(of_row[column], upper[row % rows][column], lower[row % rows][column]));
+        }
+        for (size_t column = 0; column < core_tile; ++column) {
+            const uint16_t t = smaller(h[column] & magnitude, largest);
+            others |= is_not_finite(f32_of(t));
+            z[column] = static_cast<int16_t>(add_two(integers, product_of(t, scale), zero));
+        }
+        for (size_t column = 0; column < core_tile; ++column) {
+            const int16_t of = z[column];
+            const int16_t b2 = shifted_low<15>(c2 + product_of_integers(of, c3));
+            const int16_t b1 = shifted_low<15>(c1 + product_of_integers(of, b2));
+            const int16_t q1 = shifted_low<15>(c0 + product_of_integers(of, b1));
+            const int16_t q2 = shifted_low<15>(product_of_integers(q1, q1));
+            const int16_t q4 = shifted_low<15>(product_of_integers(q2, q2));
+            const int16_t q8 = shifted_low<15>(product_of_integers(q4, q4));
+            const int16_t v = shifted_low<12>(product_of_integers(of, q8));
+            less[column] = results - product_of_integers(v, units);
+            relu[column] = larger(h[column], least);
+            others |= is_not_finite(less[column]) | is_not_finite(f32_of(relu[column]));
+        }
+        uint16_t y[core_tile];
+        for (size_t column = 0; column < core_tile; ++column)
+            y[column] =
+                to_bf16(add_two(less[column], product_of(relu[column], plus), minus_offset));
+        for (size_t column = 0; column < core_tile; column += micro_k) {
+            constexpr size_t depth = bf16_depth;
+            const size_t at =
+                column / depth * (core_tile * depth) + a_index<depth>(row, column % depth);
+            std::memcpy(result + at * sizeof *y, &y[column], micro_k * sizeof *y);
+        }
+    }
+    return others == 0;
+}
+
 void s8_baseline(const int8_t* a, const int8_t* b, uint32_t* sums) {
     multiply_s8<16, 4>(a, b, sums);
 }
 bool bf16_baseline(const uint16_t* a, const uint16_t* b, uint32_t* sums) {
     return multiply_bf16<16>(a, b, sums);
+}
+bool gelu_baseline(const uint32_t* sums, const uint8_t* operands, uint8_t* result) {
+    return gelu(sums, operands, result);
 }
 
 #if defined(__x86_64__)
@@ -265,11 +445,17 @@ AVX2 void s8_avx2(const int8_t* a, const int8_t* b, uint32_t* sums) {
 AVX2 bool bf16_avx2(const uint16_t* a, const uint16_t* b, uint32_t* sums) {
     return multiply_bf16<32>(a, b, sums);
 }
+AVX2 bool gelu_avx2(const uint32_t* sums, const uint8_t* operands, uint8_t* result) {
+    return gelu(sums, operands, result);
+}
 AVX512 void s8_avx512(const int8_t* a, const int8_t* b, uint32_t* sums) {
     multiply_s8<64, 8>(a, b, sums);
 }
 AVX512 bool bf16_avx512(const uint16_t* a, const uint16_t* b, uint32_t* sums) {
     return multiply_bf16<64>(a, b, sums);
+}
+AVX512 bool gelu_avx512(const uint32_t* sums, const uint8_t* operands, uint8_t* result) {
+    return gelu(sums, operands, result);
 }
 
 bool has_avx2() {
@@ -308,10 +494,10 @@ Integer shifted(uint32_t bits, unsigned shift) {
 
 std::span<const GemmArithmetic> gemm_arithmetic() {
     static constexpr GemmArithmetic all[] = {
-        {"baseline", s8_baseline, bf16_baseline},
+        {"baseline", s8_baseline, bf16_baseline, gelu_baseline},
 #if defined(__x86_64__)
-        {"avx2", s8_avx2, bf16_avx2},
-        {"avx512", s8_avx512, bf16_avx512},
+        {"avx2", s8_avx2, bf16_avx2, gelu_avx2},
+        {"avx512", s8_avx512, bf16_avx512, gelu_avx512},
 #endif
     };
     size_t n = 1;

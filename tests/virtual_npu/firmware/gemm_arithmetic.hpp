@@ -24,6 +24,11 @@ struct GemmArithmetic {
     // A 32 deep. Sums are of normal range or zero. False: a value is not finite, or became so and
     // was used again; what the hardware makes of that is not known.
     bool (*multiply_bf16)(const uint16_t* a, const uint16_t* b, uint32_t* sums);
+    // GELU (sum + bias) in bf16, two tiles of A of another product, as kernels/aie2/gelu_tile.hpp
+    // says; `operands` is what follows the header there. False: a factor or a sum that is added to
+    // is not finite, or an operand that all elements share is not the same for all of them: which
+    // of its lanes an element has is the program's own business.
+    bool (*gelu)(const uint32_t* sums, const uint8_t* operands, uint8_t* result);
 };
 
 // Those that the host can run, all with the same results, the fastest last.

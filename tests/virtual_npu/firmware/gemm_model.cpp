@@ -23,7 +23,7 @@ constexpr uint64_t out_pieces = 2;   // of results, in a core,
 constexpr uint64_t stock_pieces = 4; // and of that core in the memory tile
 
 // Words of a header, and bits of the first.
-constexpr uint32_t first_k_tile = 1, last_k_tile = 2, results_of_16_bits = 4;
+constexpr uint32_t first_k_tile = 1, last_k_tile = 2, results_of_16_bits = 4, results_of_gelu = 8;
 constexpr unsigned largest_shift = 62; // beyond it nobody knows what a core does
 
 uint32_t word_at(const uint8_t* data, size_t index) {
@@ -120,7 +120,15 @@ bool GemmModel::deliver() {
 
 // All that OUT holds, or one of its two units.
 size_t GemmModel::pieces_of(const Step& last) const {
-    return last.low_bits ? 1 : out_pieces;
+    return last.form == Form::whole ? out_pieces : 1;
+}
+
+GemmModel::Form GemmModel::form_of(uint32_t place) const {
+    if (!(place & last_k_tile) || type_ != GemmType::bf16)
+        return Form::whole;
+    if (place & results_of_gelu)
+        return Form::gelu;
+    return place & results_of_16_bits ? Form::low_bits : Form::whole;
 }
 
 bool GemmModel::step(size_t column, size_t row) {
@@ -130,12 +138,11 @@ bool GemmModel::step(size_t column, size_t row) {
         const uint8_t* b = b_[column].message(core.steps).data;
         const uint32_t place = word_at(b, 0);
         const bool last = place & last_k_tile;
-        const bool low_bits = last && type_ == GemmType::bf16 && place & results_of_16_bits;
         const Step step{a_[row].message(core.steps).data,
                         b + b_header_bytes,
                         (place & first_k_tile) != 0,
                         last,
-                        low_bits,
+                        form_of(place),
                         word_at(b, 1)};
         // Room for the result in OUT: what was there before is in the memory tile.
         if (last && core.pieces + pieces_of(step) > core.drained + stock_pieces + out_pieces)
@@ -292,6 +299,8 @@ void GemmModel::compute(Job& job, const std::atomic<bool>& stop) const {
             std::ranges::fill(sums, 0);
         std::memmove(a, step.a, sizeof a);
         std::memmove(b, step.b, sizeof b);
+        if (step.form == Form::gelu)
+            break; // the last one
         if (type_ != GemmType::bf16)
             arithmetic.multiply_s8(reinterpret_cast<const int8_t*>(a),
                                    reinterpret_cast<const int8_t*>(b), sums.data());
@@ -300,7 +309,7 @@ void GemmModel::compute(Job& job, const std::atomic<bool>& stop) const {
             throw Fault("functional mode does not know what a core makes of infinities");
     }
     if (job.result)
-        write_result(job.steps.back(), sums.data(), *job.result);
+        write_result(job.steps.back(), b, sums.data(), *job.result);
     else
         job.sums = std::move(sums);
 }
@@ -311,7 +320,8 @@ unsigned GemmModel::shift_of(const Step& last) {
     return last.shift;
 }
 
-void GemmModel::write_result(const Step& last, const uint32_t* sums, Result& result) const {
+void GemmModel::write_result(const Step& last, const uint8_t* b, const uint32_t* sums,
+                             Result& result) const {
     std::vector<uint8_t> bytes(result.n_pieces * piece_bytes_);
     switch (type_) {
     case GemmType::s8_s32:
@@ -324,7 +334,13 @@ void GemmModel::write_result(const Step& last, const uint32_t* sums, Result& res
         write_s16(sums, shift_of(last), bytes.data());
         break;
     case GemmType::bf16:
-        (last.low_bits ? write_low_bits_of_f32 : write_f32)(sums, bytes.data());
+        if (last.form == Form::whole)
+            write_f32(sums, bytes.data());
+        else if (last.form == Form::low_bits)
+            write_low_bits_of_f32(sums, bytes.data());
+        else if (!gemm_arithmetic().back().gelu(sums, b, bytes.data()))
+            throw Fault("functional mode does not know what GELU a core makes of such sums or "
+                        "operands");
         break;
     }
     size_t placed = 0;

@@ -50,10 +50,13 @@ class GemmModel final : public OverlayModel {
         uint64_t arrived() const { return first + messages.size(); }
     };
 
+    // Of the sums, at a strip's end. All but `whole` are for bf16 alone.
+    enum class Form { whole, low_bits, gelu };
+
     struct Step {
         const uint8_t *a, *b; // without B's header
         bool first, last;
-        bool low_bits; // of the sums are the result: in the last step of bf16
+        Form form; // of a last step; where it is gelu, B is not multiplied but says how
         uint32_t shift;
     };
 
@@ -95,8 +98,11 @@ class GemmModel final : public OverlayModel {
 
     void compute(const std::atomic<bool>& stop);
     void compute(Job& job, const std::atomic<bool>& stop) const;
+    Form form_of(uint32_t place) const;
     static unsigned shift_of(const Step& last);
-    void write_result(const Step& last, const uint32_t* sums, Result& result) const;
+    // `b` is that of the last step.
+    void write_result(const Step& last, const uint8_t* b, const uint32_t* sums,
+                      Result& result) const;
 
     GemmType type_;
     size_t piece_bytes_;

@@ -12,8 +12,11 @@
 #include <random>
 #include <stdexcept>
 
+#include "aligned_buffer.hpp"
 #include "bf16_model.hpp"
 #include "cpu/cpu_device.hpp"
+#include "gelu_model.hpp"
+#include "kernels/aie2/gelu_tile.hpp"
 #include "npu/gemm_packing.hpp"
 #include "npu/gemm_stream.hpp"
 
@@ -95,9 +98,11 @@ npusim::Overlay read_overlay(const std::string& name) {
 }
 
 std::string title_of(const GemmOverlay& overlay) {
-    const bool two = overlay.operand_type == NPUENC_BF16;
-    const char* form = overlay.result == GemmResult::s16 ? " int16" : " f32";
-    return std::string(overlay.name) + (two ? form : "");
+    const bool several = overlay.operand_type == NPUENC_BF16;
+    const char* form = overlay.result == GemmResult::s16    ? " int16"
+                       : overlay.result == GemmResult::gelu ? " GELU"
+                                                            : " f32";
+    return std::string(overlay.name) + (several ? form : "");
 }
 
 Operands make_operands(const GemmOverlay& overlay, size_t m, size_t n, size_t k, Values values,
@@ -172,6 +177,103 @@ Exact exact_element(const Operands& of, size_t i, size_t j) {
     }
     const double steps = static_cast<double>((of.k + 7) / 8);
     return {sum, steps * 10 * 0x1p-23 * magnitudes};
+}
+
+GeluOperands make_gelu_operands(size_t m, size_t n, size_t k, uint32_t seed) {
+    GeluOperands operands{make_operands(gemm_bf16_gelu, m, n, k, Values::any, seed), {}};
+    const float scale = std::exp2(std::nearbyint(-0.5f * std::log2(static_cast<float>(k))));
+    for (size_t i = 0; i < k * n; ++i) {
+        const uint16_t scaled = bf16_of(value_of(bf16_at(operands.product.b, i)) * scale); // exact
+        std::memcpy(&operands.product.b[2 * i], &scaled, 2);
+    }
+    std::mt19937 random(seed + 1);
+    std::normal_distribution<float> normal;
+    for (size_t i = 0; i < n; ++i)
+        operands.bias.push_back(normal(random));
+    return operands;
+}
+
+Packed packed(const GemmTiling& tiling, const GeluOperands& operands) {
+    Serial thread;
+    const Operands& of = operands.product;
+    Packed packed{std::vector<uint8_t>(tiling.a_bytes()), std::vector<uint8_t>(tiling.b_bytes())};
+    pack_a(tiling, of.a.data(), of.k, packed.a.data(), thread);
+    pack_b(tiling, of.b.data(), of.n, BLayout::k_by_n, 0, packed.b.data(), thread);
+    const size_t last = tiling.b_strip() - tiling.overlay().b_message;
+    for (size_t strip = 0; strip < b_strips(tiling); ++strip) {
+        const size_t column = std::min(strip * core_tile, of.n);
+        const size_t offset = tiling.b_offset(strip % array_cores, strip / array_cores) + last;
+        gelu_tile::write(operands.bias.data() + column, std::min(core_tile, of.n - column),
+                         reinterpret_cast<char*>(packed.b.data() + offset));
+    }
+    return packed;
+}
+
+std::vector<uint16_t> unpacked_gelu(const GemmTiling& tiling, const std::vector<uint8_t>& c) {
+    const size_t rows = tiling.m_groups() * output_group, n = tiling.n_groups() * output_group;
+    std::vector<uint16_t> result(rows * n);
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t j = 0; j < n; ++j) {
+            const size_t tile =
+                tiling.c_offset(i % output_group / core_tile,
+                                tiling.output_index(i / output_group, j / output_group), 0, 0,
+                                j % output_group / core_tile);
+            const size_t row = i % core_tile, column = j % core_tile;
+            const size_t element =
+                ((column / 32 * 8 + row / 8) * 4 + column % 32 / 8) * 64 + row % 8 * 8 + column % 8;
+            result[i * n + j] = bf16_at(c, tile / 2 + element);
+        }
+    return result;
+}
+
+std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operands) {
+    const Operands& of = operands.product;
+    const GemmTiling tiling(gemm_bf16_gelu, of.m, of.n, of.k);
+    Packed inputs = packed(tiling, operands);
+    std::vector<uint8_t> c(tiling.c_bytes(), 0xa5);
+    npusim::HostBuffers buffers;
+    buffers.bind(gemm_a_argument, inputs.a);
+    buffers.bind(gemm_b_argument, inputs.b);
+    buffers.bind(gemm_c_argument, c);
+    const InstructionStream stream = gemm_stream(tiling);
+    const auto* words = reinterpret_cast<const uint8_t*>(stream.words().data());
+    array.run(npusim::InstructionStream::parse({words, stream.bytes()}), buffers);
+    return unpacked_gelu(tiling, c);
+}
+
+std::vector<uint16_t> plain_gelu(const GeluOperands& operands) {
+    const Operands& of = operands.product;
+    const size_t rows = round_up(of.m, output_group), columns = round_up(of.n, output_group);
+    std::vector<float> bias = operands.bias;
+    bias.resize(columns);
+    std::vector<uint16_t> result(rows * columns);
+    std::vector<char> message(gemm_bf16_gelu.b_message);
+    for (size_t j = 0; j < columns; ++j) {
+        if (j % core_tile == 0)
+            gelu_tile::write(&bias[j], core_tile, message.data());
+        const auto* behind_header =
+            reinterpret_cast<const uint8_t*>(message.data()) + gemm_bf16_gelu.b_header;
+        for (size_t i = 0; i < rows; ++i)
+            result[i * columns + j] = gelu_model(i < of.m && j < of.n ? bf16_sum(of, i, j) : 0,
+                                                 i % core_tile, j % core_tile, behind_header);
+    }
+    return result;
+}
+
+double exact_gelu(double x) {
+    return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+}
+
+Exact exact_gelu_element(const GeluOperands& operands, size_t i, size_t j) {
+    constexpr double to_bf16 = 0x1p-8, to_two_bf16 = 0x1p-16, adding_two = 4 * 0x1p-23;
+    const Exact sum = exact_element(operands.product, i, j);
+    const double bias = operands.bias[j], value = exact_gelu(sum.value + bias);
+    const double magnitude = std::fabs(sum.value) + sum.bound + (1 + to_bf16) * std::fabs(bias);
+    double of_h = sum.bound + to_two_bf16 * std::fabs(bias) + adding_two * magnitude;
+    of_h += to_bf16 * (std::fabs(sum.value + bias) + of_h);
+    const double of_f32 =
+        1.13 * of_h + 2.2e-4 + adding_two * (std::fabs(sum.value + bias) + of_h + 1.5);
+    return {value, of_f32 + to_bf16 * (std::fabs(value) + of_f32)};
 }
 
 } // namespace npuenc

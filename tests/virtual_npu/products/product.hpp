@@ -52,4 +52,39 @@ struct Exact {
 };
 Exact exact_element(const Operands& bf16_operands, size_t i, size_t j);
 
+// A product of gemm_bf16_gelu, and a bias for each column of C.
+struct GeluOperands {
+    Operands product;
+    std::vector<float> bias;
+};
+// Sums and biases of about normal distribution.
+GeluOperands make_gelu_operands(size_t m, size_t n, size_t k, uint32_t seed);
+
+// A and B as the array takes them.
+struct Packed {
+    std::vector<uint8_t> a, b;
+};
+Packed packed(const GemmTiling& tiling, const GeluOperands& operands);
+
+// C with all of its padding, from where the array leaves it: bf16 [m][n], whole groups of both.
+std::vector<uint16_t> unpacked_gelu(const GemmTiling& tiling, const std::vector<uint8_t>& c);
+
+// The array's, as plain_gelu has it from the models of the core's arithmetic, to the bit.
+std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operands);
+std::vector<uint16_t> plain_gelu(const GeluOperands& operands);
+
+double exact_gelu(double x);
+
+// exact_gelu of the exact sum and the bias, and how far a result may be from it:
+//   - the sum, as exact_element says;
+//   - the bias as two values of bf16: each is off by 2^-8 of what it stands for, so both by 2^-16;
+//   - adding them: three terms, each no larger than |sum| + |bias|, are put on a grid and what
+//     comes out is rounded, (3 * 0.5 * 2 + 1) * 2^-23 of that;
+//   - that h is rounded to bf16: 2^-8 of it. GELU has a slope of at most 1.13, so all these count
+//     so often;
+//   - GELU as gelu_tile.hpp computes it, 2.2e-4, and adding relu (h) and minus 0.75 to 0.75 less
+//     t Phi(-t) as the biases were added: of |h| + 1.5;
+//   - the result is rounded to bf16: 2^-8 of it.
+Exact exact_gelu_element(const GeluOperands& operands, size_t i, size_t j);
+
 } // namespace npuenc

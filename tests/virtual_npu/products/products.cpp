@@ -4,11 +4,14 @@
 // compared with.
 //
 //     products [GROUP...]: exact, reuse, jitter, figures; all by default
+#include <bit>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "aligned_buffer.hpp"
 #include "npu/gemm_stream.hpp"
 #include "product.hpp"
 
@@ -128,6 +131,60 @@ void bf16_sums_are_near_exact_arithmetic(void**) {
         }
 }
 
+void assert_gelu(npusim::Array& array, const GeluOperands& operands) {
+    const std::vector<uint16_t> found = run_gelu(array, operands), expected = plain_gelu(operands);
+    if (found == expected)
+        return;
+    const Operands& of = operands.product;
+    const size_t columns = expected.size() / round_up(of.m, output_group);
+    size_t wrong = 0, first = expected.size();
+    for (size_t i = 0; i < expected.size(); ++i)
+        if (found[i] != expected[i]) {
+            ++wrong;
+            first = std::min(first, i);
+        }
+    print_error("%s %zux%zux%zu: %zu of %zu elements differ, the first in row %zu, column %zu: "
+                "%04x, %04x by the model\n",
+                title_of(gemm_bf16_gelu).c_str(), of.m, of.n, of.k, wrong, expected.size(),
+                first / columns, first % columns, found[first], expected[first]);
+    fail();
+}
+
+void gelu_is_that_of_the_model(void**) {
+    uint32_t seed = 1;
+    ConfiguredArray array(gemm_bf16_gelu);
+    for (const Shape& shape : shapes)
+        assert_gelu(array, make_gelu_operands(shape.m, shape.n, shape.k, seed++));
+}
+
+void gelu_is_near_exact_arithmetic(void**) {
+    const GeluOperands of = make_gelu_operands(70, 300, 515, 7);
+    ConfiguredArray array(gemm_bf16_gelu);
+    const std::vector<uint16_t> found = run_gelu(array, of);
+    const size_t columns = round_up(of.product.n, output_group);
+    for (size_t i = 0; i < of.product.m; ++i)
+        for (size_t j = 0; j < of.product.n; ++j) {
+            const auto value =
+                std::bit_cast<float>(static_cast<uint32_t>(found[i * columns + j]) << 16);
+            const Exact exact = exact_gelu_element(of, i, j);
+            if (!(std::abs(value - exact.value) <= exact.bound)) {
+                print_error("row %zu column %zu: %.9g, exact %.9g, bound %.2g\n", i, j,
+                            static_cast<double>(value), exact.value, exact.bound);
+                fail();
+            }
+        }
+}
+
+// Far beyond where GELU bends, of either sign: it is the sum, or zero.
+void gelu_of_the_largest_values(void**) {
+    ConfiguredArray array(gemm_bf16_gelu);
+    GeluOperands operands{make_operands(gemm_bf16_gelu, 65, 66, 2049, Values::largest, 3),
+                          std::vector<float>(66, -1)};
+    for (size_t i = 1; i < operands.product.b.size(); i += 4) // every other column
+        operands.product.b[i] ^= 0x80;
+    assert_gelu(array, operands);
+}
+
 void largest_values_do_not_overflow(void**) {
     for (const GemmOverlay* known : gemm_overlays) {
         const GemmOverlay& overlay = *known;
@@ -148,24 +205,32 @@ void runs_follow_each_other_without_a_reload(void**) {
     }
 }
 
-// Products that follow each other in both forms of results, of so many groups. Results of 16 bits
-// take half of OUT, and after an odd number of them those of f32 begin in the other half.
+// Products that follow each other in all forms of results, of so many groups. Results of 16 bits,
+// GELU among them, take half of OUT, and after an odd number of them those of f32 begin in the
+// other half.
 struct InForm {
     const GemmOverlay& overlay;
     size_t groups;
 };
-constexpr InForm both_forms[] = {
-    {gemm_bf16_f32, 1}, {gemm_bf16_s16, 1}, {gemm_bf16_f32, 3}, {gemm_bf16_s16, 3},
-    {gemm_bf16_s16, 2}, {gemm_bf16_f32, 1}, {gemm_bf16_s16, 1}, {gemm_bf16_f32, 2},
+constexpr InForm all_forms[] = {
+    {gemm_bf16_f32, 1},  {gemm_bf16_s16, 1},  {gemm_bf16_f32, 3},  {gemm_bf16_s16, 3},
+    {gemm_bf16_s16, 2},  {gemm_bf16_f32, 1},  {gemm_bf16_s16, 1},  {gemm_bf16_f32, 2},
+    {gemm_bf16_gelu, 1}, {gemm_bf16_f32, 1},  {gemm_bf16_gelu, 3}, {gemm_bf16_s16, 1},
+    {gemm_bf16_gelu, 1}, {gemm_bf16_gelu, 2}, {gemm_bf16_f32, 1},  {gemm_bf16_gelu, 1},
 };
 
 void forms_of_results_take_turns(void**) {
     ConfiguredArray array(gemm_bf16_f32);
     uint32_t seed = 60;
     for (size_t k : {32, 96, 200})
-        for (const auto& [overlay, groups] : both_forms)
-            assert_product(array, overlay,
-                           make_operands(overlay, 80, groups * 256 - 9, k, Values::any, seed++));
+        for (const auto& [overlay, groups] : all_forms) {
+            const size_t n = groups * 256 - 9;
+            if (overlay.result == GemmResult::gelu)
+                assert_gelu(array, make_gelu_operands(80, n, k, seed++));
+            else
+                assert_product(array, overlay,
+                               make_operands(overlay, 80, n, k, Values::any, seed++));
+        }
 }
 
 void overlays_take_turns(void**) {
@@ -197,17 +262,26 @@ void jitter_changes_nothing(void**) {
 }
 
 void jitter_changes_nothing_between_forms(void**) {
-    std::vector<Operands> operands;
-    std::vector<std::vector<uint8_t>> expected;
-    for (const auto& [overlay, groups] : both_forms) {
-        operands.push_back(make_operands(overlay, 70, groups * 256, 64, Values::any, 5));
-        expected.push_back(plain_product(overlay, operands.back(), 0));
+    std::vector<GeluOperands> operands;
+    std::vector<std::vector<uint8_t>> sums; // of those that are not GELU
+    std::vector<std::vector<uint16_t>> gelu;
+    for (const auto& [overlay, groups] : all_forms) {
+        const bool is_gelu = overlay.result == GemmResult::gelu;
+        operands.push_back(make_gelu_operands(70, groups * 256, 64, 5));
+        gelu.push_back(is_gelu ? plain_gelu(operands.back()) : std::vector<uint16_t>());
+        sums.push_back(is_gelu ? std::vector<uint8_t>()
+                               : plain_product(overlay, operands.back().product, 0));
     }
     for (uint64_t seed = 1; seed <= 40; ++seed) {
         ConfiguredArray array(gemm_bf16_f32, seed);
-        for (size_t i = 0; i < std::size(both_forms); ++i)
-            assert_bytes(run_product(array, both_forms[i].overlay, operands[i], 0), expected[i],
-                         both_forms[i].overlay, operands[i]);
+        for (size_t i = 0; i < std::size(all_forms); ++i) {
+            const GemmOverlay& overlay = all_forms[i].overlay;
+            if (overlay.result == GemmResult::gelu)
+                assert_true(run_gelu(array, operands[i]) == gelu[i]);
+            else
+                assert_bytes(run_product(array, overlay, operands[i].product, 0), sums[i], overlay,
+                             operands[i].product);
+        }
     }
 }
 
@@ -275,6 +349,9 @@ int main(int argc, char** argv) {
         cmocka_unit_test(bf16_sums_are_those_of_the_model),
         cmocka_unit_test(bf16_results_of_16_bits_are_the_low_ones),
         cmocka_unit_test(bf16_sums_are_near_exact_arithmetic),
+        cmocka_unit_test(gelu_is_that_of_the_model),
+        cmocka_unit_test(gelu_is_near_exact_arithmetic),
+        cmocka_unit_test(gelu_of_the_largest_values),
         cmocka_unit_test(largest_values_do_not_overflow),
     };
     const CMUnitTest reuse[] = {
