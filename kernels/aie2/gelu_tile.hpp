@@ -12,7 +12,7 @@
 //   GELU = max(h, 0) - v units / 2^24,
 // each division rounded to nearest even. s is a number of bf16; units is 2^21 / s but for less than
 // 0.2 %, which is in the coefficients. They make the largest difference of v units / 2^24 from
-// t Phi(-t), over all t, as small as a cubic can: 1.6e-4. With the roundings above it is 2.2e-4.
+// t Phi(-t), over all t, about as small as a cubic can: 1.6e-4; with the roundings above, 2.2e-4.
 // An int16 becomes an f32, and the other way round, as the low bits of one whose binade is worth
 // it: 1.5 * 2^23 + z, and 0.75 - v units / 2^24.
 //

@@ -226,7 +226,8 @@ std::vector<uint16_t> unpacked_gelu(const GemmTiling& tiling, const std::vector<
     return result;
 }
 
-std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operands) {
+std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operands,
+                               npusim::RunReport* report) {
     const Operands& of = operands.product;
     const GemmTiling tiling(gemm_bf16_gelu, of.m, of.n, of.k);
     Packed inputs = packed(tiling, operands);
@@ -237,7 +238,10 @@ std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operand
     buffers.bind(gemm_c_argument, c);
     const InstructionStream stream = gemm_stream(tiling);
     const auto* words = reinterpret_cast<const uint8_t*>(stream.words().data());
-    array.run(npusim::InstructionStream::parse({words, stream.bytes()}), buffers);
+    const npusim::RunReport run =
+        array.run(npusim::InstructionStream::parse({words, stream.bytes()}), buffers);
+    if (report)
+        *report = run;
     return unpacked_gelu(tiling, c);
 }
 

@@ -70,7 +70,8 @@ Packed packed(const GemmTiling& tiling, const GeluOperands& operands);
 std::vector<uint16_t> unpacked_gelu(const GemmTiling& tiling, const std::vector<uint8_t>& c);
 
 // The array's, as plain_gelu has it from the models of the core's arithmetic, to the bit.
-std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operands);
+std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operands,
+                               npusim::RunReport* report = nullptr);
 std::vector<uint16_t> plain_gelu(const GeluOperands& operands);
 
 double exact_gelu(double x);
