@@ -247,15 +247,14 @@ class Bench(Case):
             self.assertEqual((row["submissions"], row["syncs"]), (0, 0))
 
     def test_layers(self):
-        for layer in self.result["layers"]:
-            self.assertLessEqual(layer["submissions"], 4)
-            self.assertLessEqual(layer["syncs"], 2 * layer["submissions"])
-            self.assertGreater(layer["submissions"], 0)
+        """Of bf16 the array makes GELU in between, and the two products of the MLP are one."""
+        self.assertEqual([(layer["precision"], layer["submissions"], layer["syncs"])
+                          for layer in self.result["layers"]], [("int8", 4, 8), ("bf16", 3, 6)])
 
     def test_model(self):
         self.assertEqual([row["name"] for row in self.result["encode"]],
                          [f"base's shape, {layers}, {precision}" for precision in ("int8", "bf16")
-                          for layers in ("1 layer", "2 layers")] +
+                          for layers in ("1 layer", "2 layers", "3 layers")] +
                          ["custom, 30 s, int8", "custom, 30 s, bf16"])
         for row in self.result["encode"]:
             self.assertGreater(row["submissions"], 0)

@@ -77,7 +77,7 @@ struct Bare {
     }
 };
 
-// What one layer more costs, of the same model.
+// What one layer more costs, of the same model, that is in its own precision.
 struct Layer {
     const char* precision;
     uint64_t submissions, syncs;
@@ -108,7 +108,7 @@ class Progress {
 
   private:
     static constexpr double n_steps =
-        std::size(sizes) * (1 + std::size(products)) + std::size(precisions) * 6 + 2; // about
+        std::size(sizes) * (1 + std::size(products)) + std::size(precisions) * 7 + 2; // about
 
     ProgressBar bar_;
     std::string note_;
@@ -196,19 +196,21 @@ void measure_encodes(const Context& context, const std::string& model_path, Prog
         results.bare.push_back(std::move(bare));
         return results.encodes.back().measured.cost;
     };
-    // Base has six; where a model is encoded too, what a layer costs is all that is asked here.
-    const size_t most_layers = model_path.empty() ? 6 : 2;
+    // Base has six; where a model is encoded too, what a layer costs is all that is asked here. In
+    // int8 the first two are wider.
+    constexpr size_t wide_layers = 2;
+    const size_t most_layers = model_path.empty() ? 6 : wide_layers + 1;
     for (const Precision& precision : precisions) {
-        npuenc_stats costs[2];
-        for (const size_t n_layer : {size_t{1}, most_layers}) {
+        npuenc_stats with_wide{}, with_all{};
+        for (const size_t n_layer : {size_t{1}, wide_layers, most_layers}) {
             const std::string what = format("base's shape, %s, %s",
                                             count_text(n_layer, "layer").c_str(), precision.name);
             progress.begin(what);
-            costs[n_layer > 1] =
+            (n_layer < most_layers ? with_wide : with_all) =
                 measure(Model(context, random_base_model(n_layer), precision.precision), what);
         }
         const auto of_a_layer = [&](uint64_t npuenc_stats::*count) {
-            return (costs[1].*count - costs[0].*count) / (most_layers - 1);
+            return (with_all.*count - with_wide.*count) / (most_layers - wide_layers);
         };
         results.layers.push_back({precision.name,
                                   of_a_layer(&npuenc_stats::n_submissions),
