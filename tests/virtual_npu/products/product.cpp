@@ -115,15 +115,13 @@ Operands make_operands(const GemmOverlay& overlay, size_t m, size_t n, size_t k,
     return operands;
 }
 
-std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overlay,
-                                 const Operands& operands, unsigned shift,
-                                 npusim::RunReport* report) {
-    Serial thread;
-    const GemmTiling tiling(overlay, operands.m, operands.n, operands.k);
-    std::vector<uint8_t> a(tiling.a_bytes()), b(tiling.b_bytes()), c(tiling.c_bytes(), 0xa5);
-    pack_a(tiling, operands.a.data(), operands.k, a.data(), thread);
-    pack_b(tiling, operands.b.data(), operands.n, BLayout::k_by_n, shift, b.data(), thread);
+namespace {
 
+// C as it comes back.
+std::vector<uint8_t> run_stream(npusim::Array& array, const GemmTiling& tiling,
+                                std::vector<uint8_t>& a, std::vector<uint8_t>& b,
+                                npusim::RunReport* report) {
+    std::vector<uint8_t> c(tiling.c_bytes(), 0xa5);
     npusim::HostBuffers buffers;
     buffers.bind(gemm_a_argument, a);
     buffers.bind(gemm_b_argument, b);
@@ -134,6 +132,20 @@ std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overla
         array.run(npusim::InstructionStream::parse({words, stream.bytes()}), buffers);
     if (report)
         *report = run;
+    return c;
+}
+
+} // namespace
+
+std::vector<uint8_t> run_product(npusim::Array& array, const GemmOverlay& overlay,
+                                 const Operands& operands, unsigned shift,
+                                 npusim::RunReport* report) {
+    Serial thread;
+    const GemmTiling tiling(overlay, operands.m, operands.n, operands.k);
+    std::vector<uint8_t> a(tiling.a_bytes()), b(tiling.b_bytes());
+    pack_a(tiling, operands.a.data(), operands.k, a.data(), thread);
+    pack_b(tiling, operands.b.data(), operands.n, BLayout::k_by_n, shift, b.data(), thread);
+    const std::vector<uint8_t> c = run_stream(array, tiling, a, b, report);
 
     const size_t element = result_bytes(overlay);
     std::vector<uint8_t> result(operands.m * operands.n * element);
@@ -231,18 +243,7 @@ std::vector<uint16_t> run_gelu(npusim::Array& array, const GeluOperands& operand
     const Operands& of = operands.product;
     const GemmTiling tiling(gemm_bf16_gelu, of.m, of.n, of.k);
     Packed inputs = packed(tiling, operands);
-    std::vector<uint8_t> c(tiling.c_bytes(), 0xa5);
-    npusim::HostBuffers buffers;
-    buffers.bind(gemm_a_argument, inputs.a);
-    buffers.bind(gemm_b_argument, inputs.b);
-    buffers.bind(gemm_c_argument, c);
-    const InstructionStream stream = gemm_stream(tiling);
-    const auto* words = reinterpret_cast<const uint8_t*>(stream.words().data());
-    const npusim::RunReport run =
-        array.run(npusim::InstructionStream::parse({words, stream.bytes()}), buffers);
-    if (report)
-        *report = run;
-    return unpacked_gelu(tiling, c);
+    return unpacked_gelu(tiling, run_stream(array, tiling, inputs.a, inputs.b, report));
 }
 
 std::vector<uint16_t> plain_gelu(const GeluOperands& operands) {
