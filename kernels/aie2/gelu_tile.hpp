@@ -8,7 +8,7 @@
 //   z = round(min(t, largest) s)                          an int16, in 2^-15
 //   b = (c2 + z c3) / 2^15, (c1 + z b) / 2^15, (c0 + z b) / 2^15 = q      the same
 //   q^2, q^4, q^8                                                         the same
-//   v = z q^8 / 2^12                                      t Phi(-t) s, in 2^-33
+//   v = z q^8 / 2^12                                      t Phi(-t) s, in 2^-3
 //   GELU = max(h, 0) - v units / 2^24,
 // each division rounded to nearest even. s is a number of bf16; units is 2^21 / s but for less than
 // 0.2 %, which is in the coefficients. They make the largest difference of v units / 2^24 from
