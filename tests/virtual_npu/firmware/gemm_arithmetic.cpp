@@ -340,7 +340,8 @@ INLINE uint32_t product_of_integers(int16_t a, int16_t b) {
     return static_cast<uint32_t>(int32_t{a} * b);
 }
 
-INLINE bool is_not_finite(uint32_t f32) {
+// 1 or 0.
+INLINE uint32_t is_not_finite(uint32_t f32) {
     return (f32 & 0x7f800000) == 0x7f800000;
 }
 
