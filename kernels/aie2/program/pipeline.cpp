@@ -79,6 +79,9 @@ class Pipeline::Scheduler {
         for (size_t i = 0; i < nodes_.size(); ++i)
             if (!nodes_[i].item->late && nodes_[i].item->pointer.empty())
                 place_with_loads(i);
+        if (std::ranges::any_of(nodes_,
+                                [](const Node& node) { return node.item->late && !node.cycle; }))
+            throw std::logic_error("a late load that nobody reads");
         Loop loop;
         for (size_t i = 0; i < nodes_.size(); ++i)
             if (!nodes_[i].item->pointer.empty())
@@ -86,8 +89,6 @@ class Pipeline::Scheduler {
         const std::map<std::string, int> numbers = registers(free);
         loop.body.resize(static_cast<size_t>(period_));
         for (const Node& node : nodes_) {
-            if (!node.cycle)
-                throw std::logic_error("a late load that nobody reads");
             loop.stages = std::max(loop.stages, *node.cycle / period_ + 1);
             loop.body[static_cast<size_t>(modulo(*node.cycle, period_))][node.effects.entry->slot] =
                 with_registers(node.item->instruction, numbers);
