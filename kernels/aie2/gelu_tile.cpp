@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/aie2/gelu_tile.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 

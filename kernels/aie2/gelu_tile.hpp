@@ -47,8 +47,7 @@ enum Operand : size_t {
     c1 = 1600,
     c0 = 1728,
     integers = 1856, // f32 [16] of 1.5 * 2^23
-    results = 1920,  // f32 [32] of 0.75
-    end = 2048
+    results = 1920,  // f32 [32] of 0.75, to 2048
 };
 
 constexpr float s = 6752;
@@ -56,8 +55,8 @@ constexpr float largest_t = 4.84375; // the last bf16 whose z is an int16
 constexpr int16_t c3_value = 20030, units_value = 311;
 constexpr int32_t c2_value = -1025562592, c1_value = -451476538, c0_value = 983616623;
 
-// A whole message: for `count` of 64 columns, from their biases, finite or
-// null. The other columns have none.
+// A whole message: for `count` of 64 columns, from their biases, finite or null. The other columns
+// have none.
 void write(const float* bias, size_t count, char* message);
 
 } // namespace npuenc::gelu_tile

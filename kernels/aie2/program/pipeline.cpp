@@ -99,7 +99,6 @@ class Pipeline::Scheduler {
   private:
     struct Use {
         Reference of;
-        Units units; // of the concrete register: those of a value are told apart by them
         int first_read = 0, last_read = 0, write = 0; // cycles of the instruction, 0: none
     };
     struct Node {
@@ -111,7 +110,7 @@ class Pipeline::Scheduler {
     };
 
     static void add_use(Node& node, const Reference& of, const Units& units) {
-        Use use{of, units, 0, 0, 0};
+        Use use{of, 0, 0, 0};
         for (const RegisterAccess& read : node.effects.reads)
             if ((read.units & units).any()) {
                 use.first_read =
@@ -174,10 +173,8 @@ class Pipeline::Scheduler {
         if (!nodes_[i].item->after.empty())
             for (const Node& node : nodes_)
                 for (const Use& use : node.uses)
-                    if (use.of.value == nodes_[i].item->after && use.write && node.cycle) {
-                        cycle = std::max(cycle, *node.cycle);
-                        return cycle;
-                    }
+                    if (use.of.value == nodes_[i].item->after && use.write && node.cycle)
+                        return std::max(cycle, *node.cycle);
         return cycle;
     }
 

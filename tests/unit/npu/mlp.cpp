@@ -34,11 +34,15 @@ struct MlpProblem {
     size_t n_results() const { return down.shape.rows * down.ldy; }
 };
 
-std::vector<float> results_of(Device& device, const MlpProblem& problem) {
+// In so many submissions of two commands and two synchronisations each.
+std::vector<float> results_of(Device& device, const MlpProblem& problem, uint64_t submissions = 1) {
     const auto up = problem.pack_up(device), down = problem.pack_down(device);
     std::vector<float> y(problem.n_results(), 77);
     Stats stats;
+    const Counting counting;
     device.mlp(*up, *down, problem.shape(), problem.up.x.data(), y.data(), stats);
+    counting.assert_costs(stats, submissions, 2 * submissions);
+    assert_int_equal(counting.commands(), 2 * submissions);
     return y;
 }
 
@@ -115,13 +119,7 @@ void is_near_float64() {
             MlpProblem problem(rows, n_in, n_hidden, n_out);
             if (selects)
                 select_hidden_values(problem);
-            const auto up = problem.pack_up(*device), down = problem.pack_down(*device);
-            std::vector<float> y(problem.n_results(), 77);
-            Stats stats;
-            const Counting counting;
-            device->mlp(*up, *down, problem.shape(), problem.up.x.data(), y.data(), stats);
-            counting.assert_costs(stats, 1, 2);
-            assert_int_equal(counting.commands(), 2);
+            const std::vector<float> y = results_of(*device, problem);
             check(problem, y);
             for (size_t row = 0; row < rows; ++row) // nothing beside them
                 for (size_t i = n_out; i < problem.down.ldy; ++i)
@@ -190,25 +188,10 @@ void adds_to_x_itself() {
 // More rows than a submission takes, and rows through little memory, 256 of them at a time.
 void rows_in_parts() {
     const MlpProblem many(2310, 20, 40, 10);
-    {
-        const auto device = open_array();
-        const auto up = many.pack_up(*device), down = many.pack_down(*device);
-        std::vector<float> y(many.n_results());
-        Stats stats;
-        const Counting counting;
-        device->mlp(*up, *down, many.shape(), many.up.x.data(), y.data(), stats);
-        counting.assert_costs(stats, 2, 4);
-        check(many, y, 7);
-    }
+    check(many, results_of(*open_array(), many, 2), 7);
     const MlpProblem problem(600, 40, 300, 70);
     const auto plenty = open_array(3), little = open_array(1, nullptr, size_t{700} << 10);
-    const auto up = problem.pack_up(*little), down = problem.pack_down(*little);
-    std::vector<float> y(problem.n_results(), 77);
-    Stats stats;
-    const Counting counting;
-    little->mlp(*up, *down, problem.shape(), problem.up.x.data(), y.data(), stats);
-    counting.assert_costs(stats, 3, 6);
-    assert_true(results_of(*plenty, problem) == y);
+    assert_true(results_of(*plenty, problem) == results_of(*little, problem, 3));
 }
 
 // What is not finite or too large makes the results that hang on it no numbers, and no others.
